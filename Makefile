@@ -1,0 +1,34 @@
+# `make run` and `make test` do everything on a fresh machine, set-up included.
+.PHONY: install run test test-slow check bench clean
+PYTHON ?= python3
+BIN := .venv/bin
+ROOT ?= nightcast-data
+FILE ?= tests
+
+install: .venv/installed
+
+.venv/installed: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+run: install
+	$(BIN)/nightcast demo --root $(ROOT)
+
+check: install
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+test: check
+	$(BIN)/pytest -m 'not slow and not gpu and not network'
+
+# One file at a time may be run: make test-slow FILE=tests/faults
+test-slow: install
+	$(BIN)/pytest -m slow $(FILE)
+
+bench: install
+	$(BIN)/python -m tests.benchmarks.night --json
+
+clean:
+	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,285 @@
+"""The command `nightcast`.
+
+Nothing heavy is imported at the top: `--help` brings neither Prefect nor torch.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from flows.config import RunConfig
+    from flows.environment import Place
+    from flows.session import Kind
+
+app = typer.Typer(
+    name="nightcast",
+    help="Nightly stock forecasts that prove their own honesty.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_out = Console()
+_err = Console(stderr=True, soft_wrap=True)
+
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        "--root",
+        help="Data root; $NIGHTCAST_ROOT or ./nightcast-data by default.",
+        show_default=False,
+    ),
+]
+Config = Annotated[
+    Path | None,
+    typer.Argument(help="A TOML file such as deploy/sample.toml; the sample by default."),
+]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Overrides one value; may be repeated."),
+]
+AsOf = Annotated[
+    datetime | None,
+    typer.Option("--as-of", formats=["%Y-%m-%d"], help="A session; the newest by default."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for a program to read.")]
+
+
+@app.command()
+def demo(root: Root = None) -> None:
+    """Runs everything on the embedded sample: train, forecast, report. No network, no server."""
+    place = _place(root)
+    config = _config(None, None)
+    _check(config, "train", None, place)
+    _say(place, private=True)
+    _run("train", config, None, place)
+    night = _run("daily", config, None, place)
+    if night:
+        _print_night(place, config, night)
+
+
+@app.command()
+def train(
+    config: Config = None, root: Root = None, overrides: Overrides = None, as_of: AsOf = None
+) -> None:
+    """Trains, evaluates and publishes a model."""
+    place, loaded = _place(root), _config(config, overrides)
+    _check(loaded, "train", _day(as_of), place)
+    _say(place)
+    outcome = _run("train", loaded, _day(as_of), place)
+    if outcome:
+        _print_verdict(place, loaded)
+        _out.print(f"Report: {outcome['report']}", soft_wrap=True)
+
+
+@app.command()
+def daily(
+    config: Config = None, root: Root = None, overrides: Overrides = None, as_of: AsOf = None
+) -> None:
+    """Makes and publishes tonight's forecasts, or those of a past night."""
+    place, loaded = _place(root), _config(config, overrides)
+    _check(loaded, "daily", _day(as_of), place)
+    _say(place)
+    outcome = _run("daily", loaded, _day(as_of), place)
+    if outcome:
+        _print_night(place, loaded, outcome)
+
+
+@app.command()
+def forecasts(
+    root: Root = None,
+    as_of: AsOf = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    as_json: Json = False,
+    audit: Annotated[
+        bool, typer.Option("--audit", help="Also the clock that the night's data was read by.")
+    ] = False,
+) -> None:
+    """Shows the forecasts of the newest night, or of the night asked for."""
+    from flows import show
+
+    rows = show.forecasts(_existing(root), _day(as_of), symbol, audit)
+    _emit(rows, as_json, lambda: show.forecast_table(rows))
+
+
+@app.command()
+def models(root: Root = None, as_json: Json = False) -> None:
+    """Shows the registry: which models there are and which is champion."""
+    from flows import show
+
+    rows = show.models(_existing(root))
+    _emit(rows, as_json, lambda: show.plain_table("Models", rows))
+
+
+@app.command()
+def quarantine(
+    root: Root = None,
+    symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Shows the refused bars, each with its rule and the value met."""
+    from flows import show
+
+    rows = show.quarantine(_existing(root), symbol)
+    _emit(rows, as_json, lambda: show.plain_table("Quarantine", rows))
+
+
+@app.command()
+def report(
+    root: Root = None,
+    as_of: AsOf = None,
+    open_it: Annotated[bool, typer.Option("--open", help="Open it in the browser.")] = False,
+) -> None:
+    """Prints where the newest report lies."""
+    from flows import show
+
+    path = show.newest_report(_existing(root), _day(as_of))
+    _out.print(str(path), soft_wrap=True)
+    if open_it:
+        typer.launch(str(path))
+
+
+@app.command()
+def serve(
+    config: Config = None,
+    root: Root = None,
+    overrides: Overrides = None,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free port.")] = 4200,
+) -> None:
+    """Serves the Prefect UI and the schedules on this machine, until interrupted."""
+    from flows.serving import serve_here
+
+    place = _place(root)
+    loaded = _config(config, overrides) if config or overrides else None
+    serve_here(place, loaded, port, lambda line: _err.print(line))
+
+
+@app.command()
+def doctor(root: Root = None, as_json: Json = False) -> None:
+    """Checks versions, GPU, calendar, data root and server; says how to mend what is wrong."""
+    from flows import show
+    from flows.doctor import examine
+
+    checks = examine(_place(root))
+    rows = [vars(c) for c in checks]
+    _emit(rows, as_json, lambda: show.plain_table("Doctor", rows))
+    if any(c.state == "wrong" for c in checks):
+        raise typer.Exit(1)
+
+
+def main() -> None:
+    """Runs the command; our own errors become one message and their exit code."""
+    from models.errors import NightcastError
+
+    try:
+        app()
+    except NightcastError as error:
+        _fail(error, error.exit_code)
+
+
+def _fail(error: BaseException, code: int) -> NoReturn:
+    _err.print(f"[bold red]Error:[/] {_plain(str(error))}")
+    sys.exit(code)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _place(root: Path | None) -> Place:
+    from flows.environment import data_root
+
+    return data_root(root)
+
+
+def _existing(root: Path | None) -> Place:
+    from models.errors import UsageError
+
+    place = _place(root)
+    if not (place.root / "lake").is_dir():
+        raise UsageError(
+            f"There is no lake below {str(place.root)!r} yet; run `nightcast demo` or "
+            "`nightcast train`, or name another --root."
+        )
+    return place
+
+
+def _config(path: Path | None, overrides: list[str] | None) -> RunConfig:
+    from flows.config import load_config
+
+    return load_config(path, overrides or [])
+
+
+def _day(as_of: datetime | None) -> date | None:
+    return None if as_of is None else as_of.date()
+
+
+def _check(config: RunConfig, kind: Kind, as_of: date | None, place: Place) -> None:
+    """Meets bad input before the seconds that Prefect takes to start, and before any write."""
+    from datetime import UTC
+
+    from flows.session import plan_run
+
+    plan_run(config, kind, as_of, datetime.now(UTC), place.lake)
+
+
+def _say(place: Place, private: bool = False) -> None:
+    from flows.environment import prepare
+
+    server = prepare(place, private)
+    _err.print(f"[dim]data root {_plain(str(place.root))} · {_plain(server)}[/]")
+
+
+def _run(flow: Kind, config: RunConfig, as_of: date | None, place: Place) -> dict[str, Any] | None:
+    """Runs a flow to its end and returns its outcome, or None where it was skipped."""
+    from flows.environment import one_run
+
+    with one_run(place, f"Another run works below {place.root}; waiting for it to end."):
+        if flow == "train":
+            from flows.train import train as chosen
+        else:
+            from flows.daily import daily as chosen
+        state = chosen(config, as_of, return_state=True)
+    if state.name == "Skipped":
+        _out.print(f"Skipped: {state.message}")
+        return None
+    result = state.result(raise_on_failure=True)
+    return dict(result)
+
+
+def _print_night(place: Place, config: RunConfig, outcome: dict[str, Any]) -> None:
+    from flows import show
+
+    _print_verdict(place, config)
+    cutoff = date.fromisoformat(outcome["cutoff"])
+    _out.print(show.forecast_table(show.forecasts(place, cutoff, None, False, outcome["model"])))
+    if outcome.get("published") == 0:
+        _out.print("This night was published before; nothing was added.")
+    _out.print(f"Report: {outcome['report']}", soft_wrap=True)
+
+
+def _print_verdict(place: Place, config: RunConfig) -> None:
+    from flows import show
+
+    _out.print(show.verdict_panel(place, config.name))
+
+
+def _emit(rows: list[dict[str, Any]], as_json: bool, table: Callable[[], object]) -> None:
+    if as_json:
+        typer.echo(json.dumps(rows, indent=1, default=str, allow_nan=False))
+    else:
+        _out.print(table())
+
+
+if __name__ == "__main__":
+    main()

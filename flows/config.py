@@ -1,0 +1,137 @@
+"""The run's configuration: the stages' specifications put together; values are in deploy/."""
+
+import tomllib
+from collections.abc import Sequence
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from models.errors import UsageError, near
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.features.spec import FeatureSpec, TargetSpec
+from tasks.ingest.spec import ProviderSpec, QualitySpec, SampleSpec, UniverseSpec
+from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
+from tasks.windows.spec import SplitSpec, WindowSpec
+
+
+class RunConfig(BaseModel):
+    """Everything a run may choose. The defaults train on the embedded sample."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(
+        "sample",
+        pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$",
+        description="Models of one name follow one another as champion.",
+    )
+    provider: ProviderSpec = Field(SampleSpec(), description="Where bars come from.")
+    universe: UniverseSpec = Field(UniverseSpec(), description="Which symbols, which exchange.")
+    quality: QualitySpec = Field(QualitySpec(), description="How many bars may be refused.")
+    features: FeatureSpec = Field(FeatureSpec(), description="What a network sees of a bar.")
+    target: TargetSpec = Field(TargetSpec(), description="What is forecast.")
+    window: WindowSpec = Field(WindowSpec(), description="The window a network sees.")
+    splits: SplitSpec = Field(SplitSpec(), description="The walk-forward folds.")
+    network: NetworkSpec = Field(NetworkSpec(), description="The network.")
+    training: TrainingSpec = Field(TrainingSpec(), description="How it is fitted.")
+    baselines: BaselineSpec = Field(BaselineSpec(), description="The null models beside it.")
+    evaluation: EvaluationSpec = Field(EvaluationSpec(), description="How it is judged.")
+
+    @model_validator(mode="after")
+    def _spans_outlast_the_horizon(self) -> Self:
+        for span in ("fit", "stop", "calibrate", "test"):
+            length, horizon = getattr(self.splits, span), self.target.horizon
+            if length <= horizon:
+                raise ValueError(
+                    f"splits.{span}={length} is not longer than target.horizon={horizon}, so "
+                    f"purging leaves none of it; raise it above {horizon}."
+                )
+        return self
+
+
+def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
+    """Returns the configuration in a TOML file, with `key=value` overrides laid over it.
+
+    Args:
+        path: A TOML file; None takes the defaults (the embedded sample).
+        overrides: Such as `training.epochs=5`; a value is read as TOML, else as text.
+
+    Raises:
+        UsageError: The file cannot be read, or a key or value is wrong; near names are offered.
+    """
+    values = _read(path) if path else {}
+    for override in overrides:
+        _lay_over(values, override)
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        source = str(path) if path else "the configuration"
+        lines = [_explain(dict(e)) for e in error.errors()]
+        raise UsageError(f"{source} is not valid:\n" + "\n".join(f"  {s}" for s in lines)) from None
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except OSError as error:
+        raise UsageError(
+            f"Configuration {str(path)!r} cannot be read ({error.strerror}); "
+            "name a TOML file such as those in deploy/."
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path} is not valid TOML: {error}. Mend that line.") from error
+
+
+def _lay_over(values: dict[str, Any], override: str) -> None:
+    key, sign, text = override.partition("=")
+    if not sign or not key.strip():
+        raise UsageError(
+            f"--set {override!r} is not key=value; write such as --set training.epochs=5."
+        )
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *parents, last = key.strip().split(".")
+    place = values
+    for parent in parents:
+        place = place.setdefault(parent, {})
+        if not isinstance(place, dict):
+            raise UsageError(f"--set {override!r}: {parent!r} is a value, not a section.")
+    place[last] = value
+
+
+def _explain(error: dict[str, Any]) -> str:
+    path = [str(p) for p in error["loc"]]
+    key = ".".join(path)
+    if error["type"] == "extra_forbidden":
+        siblings = _fields_beside(path)
+        hint = near(path[-1], siblings) or f" Known here: {', '.join(siblings)}."
+        return f"{key}: there is no such key (value met: {error['input']!r}).{hint}"
+    message = error["msg"].removeprefix("Value error, ")
+    met = error["input"]
+    shown = "" if isinstance(met, dict | BaseModel) else f" (value met: {met!r})"
+    return f"{key or 'configuration'}: {message}{shown}"
+
+
+def _fields_beside(path: list[str]) -> list[str]:
+    """Returns the fields of the model that holds the last part of `path`."""
+    models: list[Any] = [RunConfig]
+    for part in path[:-1]:
+        if len(models) > 1:
+            # A discriminated union puts its kind into the path, as in `provider.files.pathh`.
+            models = [m for m in models if m.model_fields["kind"].default == part]
+        elif part in models[0].model_fields:
+            models = _models_in(models[0].model_fields[part].annotation)
+    return sorted({name for model in models for name in model.model_fields})
+
+
+def _models_in(annotation: Any) -> list[Any]:
+    if get_origin(annotation) is Annotated:
+        return _models_in(get_args(annotation)[0])
+    if get_origin(annotation) in (Union, UnionType):
+        return [m for a in get_args(annotation) for m in _models_in(a)]
+    return (
+        [annotation] if isinstance(annotation, type) and issubclass(annotation, BaseModel) else []
+    )

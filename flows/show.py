@@ -1,0 +1,149 @@
+"""What the command shows of the lake: rows for programs, tables for people."""
+
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+from rich import box
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from flows.environment import Place
+from models.errors import RunError, UsageError, near
+from tasks.lake.artifacts import Artifact
+from tasks.lake.store import Lake
+from tasks.publishing.registry import entries, manifest_of
+
+
+def forecasts(
+    place: Place, as_of: date | None, symbol: str | None, audit: bool, model: str | None = None
+) -> list[dict[str, Any]]:
+    """Returns the ledger's rows of one night, best rank first.
+
+    Args:
+        place: The data root.
+        as_of: The night's cutoff; None is the newest published.
+        symbol: Only this symbol.
+        audit: Also `known_by`.
+        model: Only this model's; None takes the model that published the night last.
+
+    Raises:
+        UsageError: No such night or symbol was published.
+    """
+    ledger = Lake(place.lake).read("forecasts", cutoff=None, known_by=_now(), stamps=True)
+    if ledger.is_empty():
+        raise RunError("No forecast was published yet; run `nightcast demo` or `nightcast daily`.")
+    newest: date = ledger["cutoff"].sort()[-1]
+    night = as_of or newest
+    rows = ledger.filter(pl.col("cutoff") == night)
+    if rows.is_empty():
+        raise UsageError(f"No forecast was published for {night}; the newest night is {newest}.")
+    newest_model = rows.sort("known_at", "commit")["model"][-1]
+    rows = rows.filter(pl.col("model") == (model or newest_model))
+    if symbol is not None:
+        known = rows["symbol"].to_list()
+        if symbol not in known:
+            raise UsageError(
+                f"{symbol!r} has no forecast for {night}; {len(known)} symbols have one."
+                f"{near(symbol, known)}"
+            )
+        rows = rows.filter(pl.col("symbol") == symbol)
+    hidden = ["commit"] if audit else ["commit", "known_by"]
+    return rows.sort("rank").drop(hidden).to_dicts()
+
+
+def forecast_table(rows: list[dict[str, Any]], most: int = 20) -> RenderableType:
+    """Returns the ranking as a table of at most `most` rows, in per cent."""
+    first = rows[0]
+    kind = "tradable" if first["tradable"] else f"{first['origin']}, not tradable"
+    table = Table(
+        title=f"Forecasts after the close of {first['cutoff']} by {first['model']} "
+        f"({first['gate']}) · {first['horizon']} session(s) from the next open · {kind}",
+        box=box.SIMPLE_HEAD,
+        title_justify="left",
+    )
+    for name in ("rank", "symbol", "forecast %", "90 % interval"):
+        table.add_column(name, justify="left" if name == "symbol" else "right")
+    for row in rows[:most]:
+        table.add_row(
+            str(row["rank"]),
+            row["symbol"],
+            f"{100 * row['mean']:+.3f}",
+            f"{100 * row['q05']:+.2f} … {100 * row['q95']:+.2f}",
+        )
+    if len(rows) > most:
+        return Group(table, Text(f"… and {len(rows) - most} more; `nightcast forecasts --json`."))
+    return table
+
+
+def models(place: Place) -> list[dict[str, Any]]:
+    """Returns the registry's events, newest first."""
+    return [
+        {
+            "name": e.name,
+            "model": e.model,
+            "event": e.event,
+            "gate": e.gate,
+            "cutoff": str(e.cutoff),
+            "label_end": str(e.label_end),
+            "verdict": e.evidence["verdict"]["label"],
+        }
+        for e in reversed(entries(Lake(place.lake), _now()))
+    ]
+
+
+def quarantine(place: Place, symbol: str | None) -> list[dict[str, Any]]:
+    """Returns the refused rows, newest date last."""
+    columns = ["symbol", "date", "rule", "field", "value", "source"]
+    rows = Lake(place.lake).read("quarantine", cutoff=None, known_by=_now())
+    if symbol is not None:
+        rows = rows.filter(pl.col("symbol") == symbol)
+    shown = rows.select(columns).sort("symbol", "date", "rule")
+    return shown.with_columns(pl.col("date").cast(pl.String)).to_dicts()
+
+
+def newest_report(place: Place, as_of: date | None) -> Path:
+    """Returns the path of the report written last, or of the night asked for."""
+    pattern = f"night-*-{as_of}.html" if as_of else "*.html"
+    found = sorted((place.root / "reports").glob(pattern), key=lambda p: p.stat().st_mtime)
+    if not found:
+        raise RunError(
+            f"No report lies below {place.root / 'reports'}; run `nightcast train` or "
+            "`nightcast daily` first."
+        )
+    return found[-1]
+
+
+def verdict_panel(place: Place, name: str) -> RenderableType:
+    """Returns the verdict on the newest model of a name, in words."""
+    newest = [e for e in entries(Lake(place.lake), _now()) if e.name == name][-1]
+    manifest = manifest_of(place.root, newest)
+    summary = Artifact.model_validate(manifest["evaluation"]).read_json(place.root)
+    lines = Text("\n").join(
+        [
+            Text(summary["verdict"]["sentence"], style="bold"),
+            Text(summary["pays"]["sentence"]),
+            *(Text(f"! {w}", style="yellow") for w in summary["warnings"]),
+        ]
+    )
+    title = f"Does {newest.model} ({newest.gate}) beat doing nothing?"
+    return Panel(lines, title=title, title_align="left", box=box.ROUNDED)
+
+
+def plain_table(title: str, rows: list[dict[str, Any]]) -> RenderableType:
+    """Returns rows as a table."""
+    if not rows:
+        return Text(f"{title}: nothing.")
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for name in rows[0]:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text("–" if v is None else str(v)) for v in row.values()))
+    return table
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

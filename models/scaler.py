@@ -1,0 +1,69 @@
+"""Standardisation fitted on *fit* rows only."""
+
+from dataclasses import asdict, dataclass
+
+import numpy as np
+
+from models.errors import DataError
+
+# Beyond this many standard deviations a value says "extreme" and nothing more.
+CLIP = 8.0
+
+
+@dataclass(frozen=True)
+class Scaler:
+    """Means and standard deviations of the features, and the target's scale."""
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    target_scale: float
+
+    def transform(self, features: np.ndarray) -> np.ndarray:
+        """Returns (x − mean) / scale as float32, clipped to ±8; masked values become 0.
+
+        A masked value never lies inside a window that is used; 0 keeps the gather free of NaN.
+        """
+        mean, scale = (np.asarray(s, dtype=np.float32) for s in (self.mean, self.scale))
+        scaled = (features - mean) / scale
+        return np.nan_to_num(np.clip(scaled, -CLIP, CLIP), nan=0.0).astype(np.float32)
+
+    def to_dict(self) -> dict[str, object]:
+        """Returns the statistics as they are stored in a bundle."""
+        return asdict(self)
+
+
+def fit_scaler(features: np.ndarray, target: np.ndarray, rows: np.ndarray, lookback: int) -> Scaler:
+    """Fits on every row that a window of `rows` covers, and the target on `rows` alone.
+
+    Args:
+        features: [N, F], NaN where masked.
+        target: [N], log returns.
+        rows: Ends of the fit windows.
+        lookback: Length of a window in bars.
+
+    Raises:
+        DataError: There is no row, or the target does not vary.
+    """
+    if len(rows) == 0:
+        raise DataError(
+            "The fit span holds no complete labelled window; use a longer history, fewer folds "
+            "or a shorter lookback."
+        )
+    # A difference array marks the rows that any window covers without listing the windows.
+    steps = np.zeros(len(features) + 1, dtype=np.int64)
+    np.add.at(steps, rows - lookback + 1, 1)
+    np.add.at(steps, rows + 1, -1)
+    covered = np.cumsum(steps[:-1]) > 0
+    seen = features[covered].astype(np.float64)
+    scale = seen.std(axis=0)
+    # A feature that never varies on the fit rows tells nothing: it becomes 0, not infinity.
+    flat = scale <= 1e-12 * np.maximum(1.0, np.abs(seen.mean(axis=0)))
+    target_scale = float(target[rows].std())
+    if not np.isfinite(target_scale) or target_scale < 1e-12:
+        raise DataError(
+            f"The target does not vary over the {len(rows)} fit rows (standard deviation "
+            f"{target_scale:g}); check the bars of this span."
+        )
+    mean = seen.mean(axis=0)
+    scale = np.where(flat, 1e30, scale)
+    return Scaler(tuple(mean.tolist()), tuple(scale.tolist()), target_scale)

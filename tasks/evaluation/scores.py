@@ -1,0 +1,110 @@
+"""The scores of one model: a number a date, and the row of the report made of them."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tasks.evaluation.aligned import ModelForecasts, Scored
+from tasks.evaluation.metrics import (
+    FloatArray,
+    covered,
+    date_mean,
+    directional_hits,
+    ic_per_date,
+    mean_over_dates,
+    pinball,
+    ranks,
+    ratio_over_dates,
+    ts_ic_over_dates,
+)
+from tasks.evaluation.significance import interval
+from tasks.lake.tables import QUANTILES
+
+# No honest daily forecast is known to do better; more is a leak until shown otherwise.
+SUSPECT_IC = 0.10
+
+
+@dataclass(frozen=True)
+class DateScores:
+    """One model's means over the symbols of each date [D].
+
+    `ic` and `rank_ic` are NaN on dates with too few names, and on all of them under ts_ic. The
+    coverage is that of the 90 % interval, the pinball loss the mean of five quantiles; both
+    are None for a model without quantiles.
+    """
+
+    model: ModelForecasts
+    ic: FloatArray
+    rank_ic: FloatArray
+    squared_error: FloatArray
+    squared_error_zero: FloatArray
+    absolute_error: FloatArray
+    absolute_error_zero: FloatArray
+    hits: FloatArray
+    covered: FloatArray | None
+    pinball: FloatArray | None
+
+
+def score_dates(model: ModelForecasts, scored: Scored) -> DateScores:
+    """Returns the scores of one model on each date."""
+    mean, target, quantiles = model.mean, scored.target, model.quantiles
+    blind = (np.isfinite(target).sum(axis=1) < scored.min_names) | (scored.ic_kind == "ts_ic")
+    rank_ic = ic_per_date(ranks(mean, axis=1), ranks(target, axis=1))
+    losses = None
+    if quantiles is not None:
+        levels = zip(quantiles, QUANTILES, strict=True)
+        losses = np.stack([pinball(target, quantile, level) for quantile, level in levels])
+    return DateScores(
+        model=model,
+        ic=np.where(blind, np.nan, ic_per_date(mean, target)),
+        rank_ic=np.where(blind, np.nan, rank_ic),
+        squared_error=date_mean((target - mean) ** 2),
+        squared_error_zero=date_mean(target**2),
+        absolute_error=date_mean(np.abs(target - mean)),
+        absolute_error_zero=date_mean(np.abs(target)),
+        hits=date_mean(directional_hits(mean, target)),
+        covered=None if quantiles is None else date_mean(covered(target, *quantiles[[0, -1]])),
+        pinball=None if losses is None else date_mean(losses.mean(axis=0)),
+    )
+
+
+def ic_over_dates(scores: DateScores, scored: Scored, weights: FloatArray) -> FloatArray:
+    """Returns the IC, or the ts_ic, under each weighting of the dates [N]."""
+    if scored.ic_kind == "ic":
+        return mean_over_dates(scores.ic, weights)
+    return ts_ic_over_dates(scores.model.mean, scored.target, weights)
+
+
+def rank_ic_over_dates(scores: DateScores, scored: Scored, weights: FloatArray) -> FloatArray:
+    """Returns the rank IC, or its time-series version, under each weighting of the dates [N]."""
+    if scored.ic_kind == "ic":
+        return mean_over_dates(scores.rank_ic, weights)
+    # Ranks are those within the whole span; a resample keeps them.
+    mean, target = ranks(scores.model.mean, axis=0), ranks(scored.target, axis=0)
+    return ts_ic_over_dates(mean, target, weights)
+
+
+def model_row(
+    scores: DateScores, scored: Scored, weights: FloatArray, confidence: float
+) -> dict[str, Any]:
+    """Returns a model's row of the summary, intervals from the resampled dates."""
+    ic = interval(ic_over_dates(scores, scored, weights), confidence)
+    mse = ratio_over_dates(scores.squared_error, scores.squared_error_zero, weights)
+    mae = ratio_over_dates(scores.absolute_error, scores.absolute_error_zero, weights)
+    coverage = pinball_loss = None
+    if scores.covered is not None and scores.pinball is not None:
+        coverage = interval(mean_over_dates(scores.covered, weights), confidence)
+        pinball_loss = float(np.nanmean(scores.pinball))
+    return {
+        "name": scores.model.name,
+        "role": scores.model.role,
+        "ic": ic,
+        "rank_ic": interval(rank_ic_over_dates(scores, scored, weights), confidence),
+        "mse_ratio": interval(mse, confidence),
+        "mae_ratio": interval(mae, confidence),
+        "directional_accuracy": interval(mean_over_dates(scores.hits, weights), confidence),
+        "coverage_90": coverage,
+        "pinball": pinball_loss,
+        "suspected_leak": ic.value > SUSPECT_IC,
+    }

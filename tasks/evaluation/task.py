@@ -1,0 +1,88 @@
+"""Prefect shell of evaluation."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.performance import simple_returns
+from tasks.evaluation.predictions import assemble
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
+from tasks.lake.factors import adjust
+from tasks.lake.panel import panel_arrays
+from tasks.lake.store import read_reference
+from tasks.lake.task import cached_stage
+
+# The portfolio whose daily returns stand for the trial.
+_TRADED = "long_only"
+
+
+@cached_stage("evaluation", run_name="evaluate {network}")
+def evaluate_folds(
+    root: Path,
+    key: str,
+    lake: str,
+    features: Artifact,
+    folds: list[Artifact],
+    baselines: list[Artifact],
+    benchmark: TableRef | None,
+    names: tuple[str, ...],
+    earlier_bars: int,
+    lookback: int,
+    horizon: int,
+    network: str,
+    spec: EvaluationSpec,
+) -> Artifact:
+    """Writes predictions, daily scores, equity and learning curves, and the summary of all."""
+    panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
+    fits = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in folds]
+    nulls = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in baselines]
+    predictions = assemble(panel, network, fits, nulls)
+    index = None
+    if benchmark is not None and benchmark.rows:
+        bars = read_reference(lake, benchmark)
+        none = pl.DataFrame(
+            schema={"symbol": pl.String, "date": pl.Date, "kind": pl.String, "value": pl.Float64}
+        )
+        index = adjust(bars, none).select("date", "open", "close")
+    prices = features.frame(root, "panel.parquet")
+    result = evaluate(predictions.frame, prices, index, horizon, spec, network)
+    summary = {
+        **result.summary,
+        "offsets": predictions.offsets,
+        "trial": _trial(result.summary, result.equity, network),
+    }
+    tables = {
+        "predictions": predictions.frame,
+        "daily": result.daily,
+        "equity": result.equity,
+        "curves": _curves(root, folds),
+    }
+    parents = (features.sha256, *(a.sha256 for a in (*folds, *baselines)))
+    return write_artifact(root, "evaluation", key, write_frames(tables, summary), parents)
+
+
+def _trial(summary: dict[str, Any], equity: pl.DataFrame, network: str) -> dict[str, Any]:
+    row = next(m for m in summary["models"] if m["name"] == network)
+    traded = equity.filter(pl.col("portfolio") == _TRADED).sort("date")
+    return {
+        "score": row["ic"]["value"] if row["ic"] else None,
+        "returns": simple_returns(traded["equity"].to_numpy()).tolist(),
+    }
+
+
+def _curves(root: Path, folds: list[Artifact]) -> pl.DataFrame:
+    pieces = []
+    for artifact in folds:
+        facts = artifact.read_json(root)
+        curve = artifact.frame(root, "curve.parquet")
+        pieces.append(
+            curve.select(
+                pl.lit(facts["fold"], pl.Int64).alias("fold"),
+                pl.lit(facts["seed"], pl.Int64).alias("seed"),
+                *curve.columns,
+            )
+        )
+    return pl.concat(pieces)

@@ -1,0 +1,102 @@
+"""The portfolios of an evaluation: the network's, equal weight, the benchmark; and who pays."""
+
+from typing import get_args
+
+import numpy as np
+import polars as pl
+
+from tasks.evaluation.aligned import to_matrix
+from tasks.evaluation.metrics import FloatArray
+from tasks.evaluation.performance import drawdown, performance, sharpe, simple_returns
+from tasks.evaluation.portfolio import Ledger, Market, Mode, simulate
+from tasks.evaluation.significance import interval, resample_dates
+from tasks.evaluation.spec import EvaluationSpec, PortfolioSpec
+from tasks.evaluation.verdict import pays
+
+BENCHMARK = "benchmark"
+
+
+def run_portfolios(
+    signal: FloatArray,
+    market: Market,
+    benchmark: pl.DataFrame | None,
+    spec: PortfolioSpec,
+    horizon: int,
+) -> dict[str, Ledger]:
+    """Returns the ledgers by name; the benchmark only where it has bars on these sessions."""
+    ledgers = {str(m): simulate(signal, market, m, spec, horizon) for m in get_args(Mode)}
+    held = None if benchmark is None else hold(benchmark, market, spec)
+    return ledgers if held is None else {**ledgers, BENCHMARK: held}
+
+
+def hold(benchmark: pl.DataFrame, market: Market, spec: PortfolioSpec) -> Ledger | None:
+    """Returns the ledger of buying the benchmark once, at its first open after the first close.
+
+    Args:
+        benchmark: date, open, close.
+        market: the sessions the portfolios trade on.
+        spec: the same costs as theirs.
+    """
+    dates = pl.Series(market.dates)
+    bars = benchmark.filter(pl.col("date").is_in(dates.implode()))
+    bars = bars.with_columns(pl.lit(BENCHMARK).alias("symbol"))
+    opens, closes = (to_matrix(bars, column, dates, [BENCHMARK]) for column in ("open", "close"))
+    # A signal on one close only: bought at the next open, never rebalanced.
+    days = np.flatnonzero(np.isfinite(opens[1:, 0]) & np.isfinite(closes[:-1, 0]))
+    if days.size == 0:
+        return None
+    signal = np.full(opens.shape, np.nan)
+    signal[days[0]] = 1.0
+    bench = Market(market.dates, opens, closes, np.isfinite(opens))
+    return simulate(signal, bench, "equal_weight", spec, horizon=1)
+
+
+def money_sections(
+    ledgers: dict[str, Ledger], horizon: int, spec: EvaluationSpec
+) -> dict[str, object]:
+    """Returns the sections "pays" and "portfolios" of the summary."""
+    returns = {name: simple_returns(ledger.equity) for name, ledger in ledgers.items()}
+    sessions = returns["long_only"].size
+    weights = resample_dates(sessions, horizon, spec.bootstrap_samples, spec.seed)
+    draws = {name: sharpe(series, weights) for name, series in returns.items()}
+    sharpes = {name: interval(draw, spec.confidence) for name, draw in draws.items()}
+    rival = BENCHMARK if BENCHMARK in ledgers else "equal_weight"
+    # Both ratios come from the same resamples, so what the market did cancels.
+    gain = interval(draws["long_only"] - draws[rival], spec.confidence)
+    rival_name = "the benchmark" if rival == BENCHMARK else "equal weight"
+    sentence = pays(sharpes["long_only"], sharpes[rival], gain, rival_name, spec.confidence)
+    rows = [
+        {
+            "name": name,
+            **performance(ledger.equity, ledger.turnover, ledger.costs),
+            "sharpe": sharpes[name],
+        }
+        for name, ledger in ledgers.items()
+    ]
+    return {
+        "pays": {
+            "sentence": sentence,
+            "net_sharpe": sharpes["long_only"],
+            "benchmark_sharpe": sharpes.get(BENCHMARK),
+        },
+        "portfolios": rows,
+    }
+
+
+def equity_frame(ledgers: dict[str, Ledger]) -> pl.DataFrame:
+    """Returns portfolio, date, equity, cash, positions, turnover, costs, drawdown."""
+    return pl.concat(
+        pl.DataFrame(
+            {
+                "portfolio": [name] * len(ledger.dates),
+                "date": ledger.dates,
+                "equity": ledger.equity,
+                "cash": ledger.cash,
+                "positions": ledger.positions_value,
+                "turnover": ledger.turnover,
+                "costs": ledger.costs,
+                "drawdown": drawdown(ledger.equity),
+            }
+        )
+        for name, ledger in ledgers.items()
+    )

@@ -1,0 +1,122 @@
+"""The verdict on a network, whether it pays, and what the test could have seen; in plain words.
+
+The rule is declared beforehand and one-sided: see `RULE`. Whether trading the forecasts pays
+after costs is a second, separate question.
+"""
+
+import math
+
+from scipy.stats import norm
+
+from tasks.evaluation.metrics import IcKind
+from tasks.evaluation.performance import SESSIONS_PER_YEAR
+from tasks.evaluation.significance import DieboldMariano, Interval
+
+RULE = (
+    "One-sided at {alpha:.3g} %, declared beforehand. edge: the Diebold-Mariano test (Harvey's "
+    "correction, {lags} lags) on the mean squared error of each date against the zero forecast "
+    "rejects, and the lower bound of the {ic_kind} is above 0. worse than zero: the test rejects "
+    "the other way. no edge: anything else."
+)
+POWER = 0.80
+IC_NAMES = {"ic": "IC", "ts_ic": "time-series IC"}
+
+
+def label(test: DieboldMariano, ic: Interval, alpha: float) -> str:
+    """Returns "edge", "no edge" or "worse than zero" by the declared rule."""
+    if test.p_worse < alpha:
+        return "worse than zero"
+    # What is undefined is NaN, which is never below alpha nor above 0.
+    return "edge" if test.p_better < alpha and ic.low > 0.0 else "no edge"
+
+
+def verdict(
+    test: DieboldMariano, ic: Interval, ic_kind: IcKind, alpha: float, lags: int, dates: int
+) -> dict[str, object]:
+    """Returns the verdict section of the summary."""
+    found = label(test, ic, alpha)
+    return {
+        "label": found,
+        "sentence": _sentence(found, test, ic, IC_NAMES[ic_kind], dates),
+        "rule": RULE.format(alpha=100 * alpha, lags=lags, ic_kind=ic_kind),
+        "dm_statistic": test.statistic,
+        "dm_p_better": test.p_better,
+        "dm_p_worse": test.p_worse,
+        "ic_low": ic.low,
+    }
+
+
+def _sentence(found: str, test: DieboldMariano, ic: Interval, ic_name: str, dates: int) -> str:
+    if math.isnan(test.statistic):
+        return f"No edge: on {dates} dates the forecasts err exactly as much as forecasting zero."
+    if math.isnan(ic.value):
+        skill = f"its forecasts do not vary, so that they have no {ic_name}"
+    else:
+        skill = f"its {ic_name} is {ic.value:.3f} (lower bound {ic.low:.3f})"
+    if found == "edge":
+        return (
+            f"Edge: on {dates} dates the network errs less than forecasting zero "
+            f"({_p(test.p_better)}), and {skill}."
+        )
+    if found == "worse than zero":
+        return (
+            f"Worse than zero: on {dates} dates the network errs more than forecasting zero "
+            f"({_p(test.p_worse)}); {skill}."
+        )
+    return (
+        f"No edge: on {dates} dates the network is not shown to have both smaller errors than "
+        f"forecasting zero ({_p(test.p_better)}) and an {ic_name} above 0; {skill}."
+    )
+
+
+def _p(value: float) -> str:
+    return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
+
+
+def pays(net: Interval, rival: Interval, gain: Interval, rival_name: str, confidence: float) -> str:
+    """Returns the sentence that says whether the forecasts pay, do not, or are not shown to.
+
+    Args:
+        net: Sharpe ratio of the network's long-only portfolio after costs.
+        rival: the same of what one would hold without the network.
+        gain: the difference of the two, bootstrapped on the same dates.
+        rival_name: what the rival is called in the sentence.
+        confidence: of the intervals.
+    """
+    if math.isnan(gain.value):
+        return "Not shown to pay: one of the portfolios never moved in this span."
+    if net.low > 0.0 and gain.low > 0.0:
+        found = "pays"
+    elif net.high < 0.0 or gain.high < 0.0:
+        found = "does not pay"
+    else:
+        found = "not shown to pay"
+    return (
+        f"{found.capitalize()}: after costs the long-only portfolio has a Sharpe ratio of "
+        f"{net.value:.2f} ({confidence:.0%} interval {net.low:.2f} to {net.high:.2f}), "
+        f"{rival_name} {rival.value:.2f}; the difference lies between {gain.low:.2f} and "
+        f"{gain.high:.2f}."
+    )
+
+
+def power(ic_error: float, ic_kind: IcKind, dates: int, alpha: float) -> dict[str, object]:
+    """Returns the smallest IC that this span finds four times out of five.
+
+    Args:
+        ic_error: standard error of the IC over the bootstrap, NaN where there is no IC.
+        ic_kind: which IC it is.
+        dates: out-of-sample dates behind the IC.
+        alpha: one-sided level of the test.
+    """
+    reach = float(norm.ppf(1.0 - alpha) + norm.ppf(POWER))
+    if math.isnan(ic_error):
+        sentence = f"These forecasts have no {IC_NAMES[ic_kind]}, so none could be found."
+        return {"sentence": sentence, "detectable_ic": math.nan}
+    detectable = reach * ic_error
+    sharpe = reach / math.sqrt(dates / SESSIONS_PER_YEAR)
+    sentence = (
+        f"With {dates} dates like these a true {IC_NAMES[ic_kind]} of {detectable:.3f} is found "
+        f"four times out of five, a smaller one mostly missed; "
+        f"the same holds for a Sharpe ratio of {sharpe:.1f}."
+    )
+    return {"sentence": sentence, "detectable_ic": detectable}

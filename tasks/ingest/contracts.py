@@ -1,0 +1,63 @@
+"""The shape of what a provider hands over: columns, types, what may be null.
+
+Values are not judged here: a bar with a bad value goes to quarantine with its rule (`quality.py`),
+while a frame of the wrong shape is a fault of the provider and stops the run.
+"""
+
+import pandera.errors
+import pandera.polars as pa
+import polars as pl
+
+from models.errors import DataError
+
+
+class RawBars(pa.DataFrameModel):
+    """Bars as traded, one row for each bar served, good or bad."""
+
+    symbol: pl.String
+    date: pl.Date = pa.Field(nullable=True)
+    open: pl.Float64 = pa.Field(nullable=True)
+    high: pl.Float64 = pa.Field(nullable=True)
+    low: pl.Float64 = pa.Field(nullable=True)
+    close: pl.Float64 = pa.Field(nullable=True)
+    volume: pl.Float64 = pa.Field(nullable=True)
+    source: pl.String
+
+    class Config:
+        """No further columns."""
+
+        strict = True
+
+
+class Actions(pa.DataFrameModel):
+    """Splits (new shares per old) and dividends (cash per share of the ex-date, as traded)."""
+
+    symbol: pl.String
+    date: pl.Date = pa.Field(nullable=True)
+    kind: pl.String = pa.Field(isin=["split", "dividend"])
+    value: pl.Float64 = pa.Field(nullable=True)
+    source: pl.String
+
+    class Config:
+        """No further columns."""
+
+        strict = True
+
+
+RAW_BAR_COLUMNS = list(RawBars.to_schema().columns)
+ACTION_COLUMNS = {name: column.dtype.type for name, column in Actions.to_schema().columns.items()}
+
+
+def require(contract: type[pa.DataFrameModel], frame: pl.DataFrame) -> pl.DataFrame:
+    """Returns `frame` if it meets the contract, else raises a DataError naming what does not."""
+    try:
+        contract.validate(frame, lazy=True)
+    except pandera.errors.SchemaErrors as errors:
+        met = pl.col("failure_case").fill_null("null")
+        cases = errors.failure_cases.select(pl.format("{} ({}: {})", "check", "column", met))
+        broken = cases.to_series().unique(maintain_order=True).head(5)
+        raise DataError(
+            f"A provider broke the contract {contract.__name__}: {', '.join(broken)}; "
+            "mend the provider."
+        ) from errors
+    return frame

@@ -1,0 +1,236 @@
+"""The report's plots as plotly figures, and the series behind the symbol selector.
+
+Figures carry no background, font or grid: the page lays its light or dark theme over them. Trace
+colours are mid-tones that read on both. Everything that plotly would take for markup is escaped.
+"""
+
+from html import escape
+from typing import Any
+
+import plotly.graph_objects as go
+import polars as pl
+from plotly.subplots import make_subplots
+
+from tasks.publishing.formats import decimal
+
+# 500 symbols over ten years would make a file of some 60 MB; these keep it near 6 MB.
+MAX_SYMBOLS = 12
+MAX_SYMBOL_ROWS = 1_250
+MAX_POINTS = 1_500
+MAX_FOLDS = 12
+
+BLUE, ORANGE, TEAL, VIOLET, ROSE, OLIVE, GREY = (
+    "#3b7ddd", "#d9822b", "#1f9d8b", "#8f63d2", "#d0507f", "#8b9a2e", "#8a919c",
+)  # fmt: skip
+OTHERS = (ORANGE, TEAL, VIOLET, ROSE, OLIVE, GREY)
+PORTFOLIO_COLOURS = {
+    "long_only": BLUE, "long_short": ORANGE, "equal_weight": TEAL, "benchmark": GREY,
+}  # fmt: skip
+
+
+def daily_ic(daily: pl.DataFrame, predictions: pl.DataFrame, kind: str) -> pl.DataFrame:
+    """Returns model, date and ic, one row a date on which the model has an IC.
+
+    For `ts_ic` no date has an IC of its own. Its row is then the date's contribution: the product
+    of forecast and outcome, each standardised over its symbol's span, averaged over the symbols.
+    The mean of these over the dates is the ts_ic where all symbols have the same dates.
+    """
+    if kind == "ic":
+        found = daily.select("model", "date", "ic")
+    else:
+        per = ["model", "symbol"]
+        mean, target = pl.col("mean"), pl.col("target")
+        product = (mean - mean.mean().over(per)) * (target - target.mean().over(per))
+        scale = mean.std(ddof=0).over(per) * target.std(ddof=0).over(per)
+        found = (
+            predictions.drop_nulls(["mean", "target"])
+            .with_columns(ic=pl.when(scale > 0).then(product / scale))
+            .group_by("model", "date")
+            .agg(pl.col("ic").mean())
+        )
+    return found.filter(pl.col("ic").is_finite()).sort("model", "date")
+
+
+def ic_chart(values: pl.DataFrame, network: str, label: str) -> go.Figure | None:
+    """Returns cumulative IC of every model over the network's monthly mean IC."""
+    if values.is_empty():
+        return None
+    figure = _stacked((0.62, 0.38))
+    names = sorted(values["model"].unique(), key=lambda name: (name != network, name))
+    for position, name in enumerate(names):
+        line = values.filter(pl.col("model") == name).with_columns(pl.col("ic").cum_sum())
+        line = _thinned(line)
+        colour = BLUE if name == network else OTHERS[(position - 1) % len(OTHERS)]
+        _line(figure, line, "ic", name, colour, width=2.4 if name == network else 1.3)
+    months = (
+        values.filter(pl.col("model") == network)
+        .group_by(pl.col("date").dt.truncate("1mo"))
+        .agg(pl.col("ic").mean())
+        .sort("date")
+    )
+    heights: list[float] = months["ic"].round(5).to_list()
+    figure.add_bar(
+        x=_days(months), y=heights, xperiod="M1", xperiodalignment="middle",
+        marker={"color": [BLUE if height >= 0 else ORANGE for height in heights], "line.width": 0},
+        name="monthly mean", showlegend=False, row=2, col=1,
+    )  # fmt: skip
+    figure.update_yaxes(title_text=f"cumulative {label}", row=1, col=1)
+    figure.update_yaxes(title_text="monthly mean", row=2, col=1)
+    return figure
+
+
+def equity_chart(equity: pl.DataFrame) -> go.Figure | None:
+    """Returns growth of 1 of every portfolio, with the drawdown underneath."""
+    if equity.is_empty():
+        return None
+    figure = _stacked((0.68, 0.32))
+    known = [*PORTFOLIO_COLOURS]
+    names = sorted(
+        equity["portfolio"].unique(),
+        key=lambda name: known.index(name) if name in known else len(known),
+    )
+    for name in names:
+        rows = equity.filter(pl.col("portfolio") == name).sort("date")
+        # A drawdown hangs below zero, whichever sign the frame gives it.
+        rows = rows.with_columns(
+            pl.col("equity") / pl.col("equity").first(), pl.col("drawdown").abs() * -100
+        )
+        rows = _thinned(rows)
+        colour = PORTFOLIO_COLOURS.get(name, VIOLET)
+        _line(figure, rows, "equity", name.replace("_", " "), colour)
+        _line(figure, rows, "drawdown", name.replace("_", " "), colour, row=2, width=1.2)
+    figure.update_yaxes(title_text="growth of 1", row=1, col=1)
+    figure.update_yaxes(title_text="drawdown", ticksuffix=" %", row=2, col=1)
+    return figure
+
+
+def shown_symbols(predictions: pl.DataFrame, forecasts: pl.DataFrame | None) -> list[str]:
+    """Returns at most MAX_SYMBOLS symbols with outcomes: tonight's top and bottom, then by name."""
+    known = sorted(predictions["symbol"].unique())
+    if len(known) <= MAX_SYMBOLS or forecasts is None:
+        return known[:MAX_SYMBOLS]
+    ranking = forecasts.sort("rank")["symbol"].unique(maintain_order=True)
+    ranked = ranking.filter(ranking.is_in(known)).to_list()
+    half = MAX_SYMBOLS // 2
+    chosen = [*ranked[:half], *ranked[half:][-half:]]
+    return [*chosen, *(symbol for symbol in known if symbol not in chosen)][:MAX_SYMBOLS]
+
+
+def forecast_series(predictions: pl.DataFrame, symbols: list[str]) -> dict[str, dict[str, Any]]:
+    """Returns by symbol dates, forecasts, bands and outcomes in basis points, and a note."""
+    columns = ["mean", "q05", "q95", "target"]
+    found = {}
+    for symbol in symbols:
+        rows = predictions.filter(pl.col("symbol") == symbol).sort("date").tail(MAX_SYMBOL_ROWS)
+        series = {name: _rounded(rows[name] * 10_000, 1) for name in columns}
+        fit = rows.select(pl.corr("mean", "target")).item()
+        note = (
+            f"{rows.height:,} forecasts, correlation with the outcome {decimal(fit, signed=True)}"
+        )
+        found[symbol] = {"date": _days(rows), **series, "note": note}
+    return found
+
+
+def forecast_chart() -> go.Figure:
+    """Returns forecast, 90 % band and outcome over time; the page fills in the chosen symbol."""
+    figure = go.Figure(layout={"template": "none"})
+    band = {"mode": "lines", "line": {"width": 0, "color": BLUE}, "hoverinfo": "skip"}
+    figure.add_scatter(**band, showlegend=False, meta="q95")
+    figure.add_scatter(
+        **band, fill="tonexty", fillcolor="rgba(59,125,221,0.18)", name="90 % band", meta="q05"
+    )
+    figure.add_scatter(
+        mode="markers", marker={"size": 4, "color": ORANGE}, name="outcome", meta="target"
+    )
+    figure.add_scatter(mode="lines", line={"width": 2, "color": BLUE}, name="forecast", meta="mean")
+    figure.update_layout(margin=_margin(), legend=_legend(), hovermode="x unified")
+    figure.update_yaxes(title_text="log return, bp")
+    return figure
+
+
+def scatter_chart() -> go.Figure:
+    """Returns outcome against forecast; the page fills in the chosen symbol."""
+    figure = go.Figure(layout={"template": "none"})
+    figure.add_scatter(
+        mode="markers", marker={"size": 5, "color": BLUE, "opacity": 0.45}, showlegend=False
+    )
+    figure.update_layout(margin=_margin())
+    figure.update_xaxes(title_text="forecast, bp")
+    figure.update_yaxes(title_text="outcome, bp")
+    return figure
+
+
+def learning_charts(curves: pl.DataFrame) -> dict[int, go.Figure]:
+    """Returns by fold a small figure: each seed's loss on fit (dotted) and on stop (solid).
+
+    A refit belongs to no fold and has no stop span: rows without a fold are not drawn.
+    """
+    charts = {}
+    for fold in sorted(curves["fold"].drop_nulls().unique())[-MAX_FOLDS:]:
+        figure = go.Figure(layout={"template": "none"})
+        for seed, colour in seed_colours(curves).items():
+            rows = curves.filter(pl.col("fold") == fold, pl.col("seed") == seed).sort("epoch")
+            for column, dash in (("fit_loss", "dot"), ("stop_loss", "solid")):
+                figure.add_scatter(
+                    x=rows["epoch"].to_list(), y=_significant(rows[column]), mode="lines",
+                    line={"color": colour, "width": 1.5, "dash": dash}, showlegend=False,
+                    name=f"seed {seed}, {column.removesuffix('_loss')}",
+                )  # fmt: skip
+        figure.update_layout(margin={"l": 8, "r": 8, "t": 8, "b": 8}, hovermode="x unified")
+        figure.update_xaxes(title_text="epoch", automargin=True, nticks=6)
+        figure.update_yaxes(automargin=True, nticks=5, exponentformat="e")
+        charts[fold] = figure
+    return charts
+
+
+def seed_colours(curves: pl.DataFrame) -> dict[int, str]:
+    """Returns the colour of each seed in `learning_charts`, for one legend beside them all."""
+    seeds = sorted(curves["seed"].unique())
+    return {seed: (BLUE, *OTHERS)[i % (1 + len(OTHERS))] for i, seed in enumerate(seeds)}
+
+
+def _stacked(heights: tuple[float, float]) -> go.Figure:
+    figure = make_subplots(
+        rows=2, cols=1, shared_xaxes=True, row_heights=list(heights), vertical_spacing=0.06
+    )
+    return figure.update_layout(
+        template="none", margin=_margin(), legend=_legend(), hovermode="x unified"
+    )
+
+
+def _margin() -> dict[str, int]:
+    return {"l": 64, "r": 12, "t": 12, "b": 44}
+
+
+def _legend() -> dict[str, Any]:
+    """Returns a legend in rows above the plot; plotly widens the margin for it as it wraps."""
+    return {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+
+
+def _line(
+    figure: go.Figure, rows: pl.DataFrame, column: str, name: str, colour: str,
+    *, width: float = 1.8, row: int = 1,
+) -> None:  # fmt: skip
+    figure.add_scatter(
+        x=_days(rows), y=_rounded(rows[column], 4), mode="lines", name=escape(name),
+        line={"color": colour, "width": width}, legendgroup=escape(name), showlegend=row == 1,
+        row=row, col=1,
+    )  # fmt: skip
+
+
+def _thinned(rows: pl.DataFrame) -> pl.DataFrame:
+    """Returns at most MAX_POINTS rows, evenly spaced and with the last one."""
+    step = -(-rows.height // MAX_POINTS)
+    return rows if step <= 1 else rows.reverse().gather_every(step).reverse()
+
+
+def _days(rows: pl.DataFrame) -> list[str]:
+    return rows["date"].dt.to_string("%Y-%m-%d").to_list()
+
+
+def _rounded(values: pl.Series, digits: int) -> list[float | None]:
+    return values.cast(pl.Float64).fill_nan(None).round(digits).to_list()
+
+
+def _significant(values: pl.Series) -> list[float | None]:
+    return values.cast(pl.Float64).fill_nan(None).round_sig_figs(5).to_list()

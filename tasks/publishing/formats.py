@@ -1,0 +1,53 @@
+"""Numbers as people read them: a unit on each, a true minus sign, "–" for what is not known."""
+
+import math
+from collections.abc import Callable, Mapping
+from typing import Any
+
+UNKNOWN = "–"
+# A number never parts from its unit at the end of a line.
+NARROW = "\N{NO-BREAK SPACE}"
+
+
+def decimal(value: float | None, digits: int = 3, signed: bool = False) -> str:
+    """Returns the number with a fixed count of digits; "–" for null, NaN and infinity."""
+    if value is None or not math.isfinite(value):
+        return UNKNOWN
+    rounded = round(float(value), digits)
+    if rounded == 0:
+        return f"{0:.{digits}f}"
+    sign = "−" if rounded < 0 else "+" if signed else ""
+    return f"{sign}{abs(rounded):,.{digits}f}"
+
+
+def percent(value: float | None, digits: int = 1, signed: bool = False) -> str:
+    """Returns a share (0.513) as "51.3 %"."""
+    return _with_unit(value, 100.0, "%", digits, signed)
+
+
+def basis_points(value: float | None, digits: int = 1, signed: bool = True) -> str:
+    """Returns a log return (0.00032) as "+3.2 bp"."""
+    return _with_unit(value, 10_000.0, "bp", digits, signed)
+
+
+def times(value: float | None, digits: int = 1) -> str:
+    """Returns a multiple (41.2) as "41.2 ×"."""
+    return _with_unit(value, 1.0, "×", digits, False)
+
+
+def bounds(interval: Mapping[str, Any] | None, form: Callable[..., str], **options: Any) -> str:
+    """Returns "[low, high]", or an empty text when either end is unknown."""
+    ends = [None, None] if interval is None else [interval["low"], interval["high"]]
+    texts = [form(end, **options) for end in ends]
+    return "" if UNKNOWN in texts else f"[{texts[0]}, {texts[1]}]"
+
+
+def estimate(interval: Mapping[str, Any] | None, form: Callable[..., str], **options: Any) -> str:
+    """Returns "value [low, high]" of an interval; the bounds fall away when unknown."""
+    value = form(None if interval is None else interval["value"], **options)
+    return f"{value} {bounds(interval, form, **options)}".rstrip()
+
+
+def _with_unit(value: float | None, scale: float, unit: str, digits: int, signed: bool) -> str:
+    text = decimal(None if value is None else value * scale, digits, signed)
+    return text if text == UNKNOWN else f"{text}{NARROW}{unit}"

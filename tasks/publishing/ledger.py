@@ -1,0 +1,47 @@
+"""The forecast ledger: what was forecast, when it was known, and whether it could be traded."""
+
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from tasks.lake.calendar import last_closed_session, next_session, session_open
+from tasks.lake.store import Lake
+from tasks.lake.tables import FORECASTS
+
+
+def ledger_rows(
+    forecast: pl.DataFrame, manifest: dict[str, Any], cutoff: date, now: datetime
+) -> pl.DataFrame:
+    """Returns the ledger's rows for one night.
+
+    A forecast is `tradable` when it was known before the next session's open, and `live` when its
+    cutoff is the last session that had closed; everything else is a replay.
+
+    Args:
+        forecast: symbol, score, mean, q05 … q95, rank.
+        manifest: The manifest of the bundle that made it.
+        cutoff: The last session it saw.
+        now: The run's instant: known_by of what it read and known_at of what it says.
+    """
+    exchange = manifest["exchange"]
+    live = cutoff == last_closed_session(exchange, now)
+    tradable = now < session_open(exchange, next_session(exchange, cutoff))
+    return forecast.with_columns(
+        pl.lit(manifest["id"]).alias("model"),
+        pl.lit(manifest["state"]).alias("gate"),
+        pl.lit(manifest["target"]["kind"]).alias("target"),
+        pl.lit("log_return").alias("unit"),
+        pl.lit("live" if live else "replay").alias("origin"),
+        pl.lit(cutoff).alias("cutoff"),
+        pl.lit(manifest["target"]["horizon"], pl.Int64).alias("horizon"),
+        pl.lit(tradable).alias("tradable"),
+        pl.lit(now).alias("known_by"),
+    ).select(list(FORECASTS.columns))
+
+
+def nights(lake: Lake, models: list[str], known_by: datetime) -> list[date]:
+    """Returns the cutoffs that `models` have published forecasts for, ascending."""
+    ledger = lake.read("forecasts", cutoff=None, known_by=known_by)
+    cutoffs = ledger.filter(pl.col("model").is_in(models))["cutoff"].unique().sort()
+    return cutoffs.to_list()

@@ -1,0 +1,64 @@
+"""The manifest of a bundle: everything that rebuilding or using the model needs."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from tasks.lake.artifacts import Artifact, TableRef
+from tasks.publishing.registry import UNGATED
+
+
+def build_manifest(
+    model: str,
+    recipe: dict[str, Any],
+    symbols: Sequence[str],
+    refit: dict[str, Any],
+    epochs: int,
+    evaluation: Artifact,
+    summary: dict[str, Any],
+    tables: Sequence[TableRef],
+    fingerprint: dict[str, Any],
+) -> dict[str, Any]:
+    """Returns the manifest as JSON-ready values.
+
+    Args:
+        model: The model's id.
+        recipe: The run's configuration.
+        symbols: The universe it was trained on.
+        refit: The refit's entry of the windows artifact: its span, window counts and scaler.
+        epochs: Epochs of the refit.
+        evaluation: The evaluation of the procedure that made it, and `summary`, its summary.
+        tables: What was read of the lake.
+        fingerprint: What the last bits of the weights depend on.
+    """
+    span = refit["spans"]["fit"]
+    return {
+        "id": model,
+        "name": recipe["name"],
+        "state": UNGATED,
+        "cutoff": str(tables[0].cutoff),
+        "label_end": span["labels_by"],
+        "universe": list(symbols),
+        "exchange": recipe["universe"]["exchange"],
+        "train_span": {
+            "first": span["start"],
+            "last": span["end"],
+            "rows": refit["windows"]["fit"],
+        },
+        "target": recipe["target"],
+        "features": recipe["features"]["features"],
+        "earlier_bars": recipe["features"]["lookback"],
+        "lookback": recipe["window"]["lookback"],
+        "network": recipe["network"],
+        "training": {**recipe["training"], "refit_epochs": epochs},
+        "seeds": recipe["training"]["seeds"],
+        "scaler": refit["scaler"],
+        "calibration": {
+            "offsets": summary["offsets"],
+            "source": "pooled residuals of the folds' test spans over volatility",
+        },
+        "fingerprint": fingerprint,
+        "tables": [t.model_dump(mode="json", exclude={"symbols"}) for t in tables],
+        "evaluation": evaluation.model_dump(mode="json"),
+        "verdict": summary["verdict"],
+        "recipe": recipe,
+    }

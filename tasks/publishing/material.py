@@ -1,0 +1,78 @@
+"""What a report shows, gathered from a bundle, its evaluation and the night's forecasts."""
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from models.bundle import Bundle
+from tasks.lake.artifacts import Artifact
+from tasks.publishing.report import ReportMaterial
+
+LIMITS = (
+    "The history was loaded after the fact: the walk-forward is point-in-time by date, while "
+    "restatements made before the load are already in it.",
+    "Universes chosen today and looked at backwards leave out the companies that died: "
+    "returns are too good by an unknown amount (survivorship).",
+    "The metrics belong to the procedure over its test spans, not to the published weights.",
+    "The model is ungated: no promotion gate has judged it against its predecessor.",
+    "Free data can be wrong and late. This is research software, not investment advice.",
+)
+
+
+def report_material(
+    root: Path, bundle: Bundle, tonight: pl.DataFrame | None, refused: pl.DataFrame
+) -> ReportMaterial:
+    """Gathers the material of one report.
+
+    Args:
+        root: The data root.
+        bundle: The model.
+        tonight: Rows of the ledger for one night, or None.
+        refused: rule, rows: what lies in quarantine for the model's universe.
+    """
+    manifest = bundle.manifest
+    evaluation = Artifact.model_validate(manifest["evaluation"])
+    frames = {
+        name: evaluation.frame(root, f"{name}.parquet")
+        for name in ("daily", "equity", "curves", "predictions")
+    }
+    night = None if tonight is None or tonight.is_empty() else tonight
+    day = manifest["cutoff"] if night is None else str(night["cutoff"][0])
+    state = f"champion ({manifest['state']})"
+    return ReportMaterial(
+        title=f"nightcast · {manifest['name']} · {day}",
+        facts=_facts(manifest, refused, night),
+        summary=evaluation.read_json(root),
+        forecasts=night,
+        model={"id": manifest["id"], "state": state, "trained through": manifest["label_end"]},
+        notes=list(LIMITS),
+        card=bundle.card,
+        **frames,
+    )
+
+
+def _facts(
+    manifest: dict[str, Any], refused: pl.DataFrame, night: pl.DataFrame | None
+) -> dict[str, str]:
+    recipe, training, network = manifest["recipe"], manifest["training"], manifest["network"]
+    drawn = training["max_windows_per_epoch"]
+    rules = ", ".join(f"{rule} {rows}" for rule, rows in refused.iter_rows())
+    splits = recipe["splits"]
+    facts = {
+        "Provider": recipe["provider"]["kind"],
+        "Universe": f"{len(manifest['universe'])} symbols on {manifest['exchange']}",
+        "Bars in quarantine": rules or "none",
+        "Training cutoff": f"{manifest['cutoff']} (last label {manifest['label_end']})",
+        "Target": f"{manifest['target']['kind']}, horizon {manifest['target']['horizon']}",
+        "Features": f"{len(manifest['features'])}, window of {manifest['lookback']} bars",
+        "Network": ", ".join(f"{k} {v}" for k, v in network.items()),
+        "Folds": f"{splits['folds']} {splits['scheme']}, {splits['test']} test sessions each",
+        "Seeds": ", ".join(map(str, manifest["seeds"])),
+        "Windows in an epoch": "all" if drawn is None else f"at most {drawn}, drawn by seed",
+        "Device": str(manifest["fingerprint"].get("device", "–")),
+        "Lake known by": manifest["tables"][0]["known_by"],
+    }
+    if night is not None:
+        facts["Night known by"] = str(night["known_by"][0])
+    return facts

@@ -1,0 +1,156 @@
+"""Prefect shells of publishing: the bundle, the registry, the ledger, the report."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import polars as pl
+from prefect import task
+from prefect.artifacts import create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+from safetensors.torch import load_file
+
+from models.bundle import load_bundle, save_bundle
+from models.device import fingerprint, resolve_device
+from tasks.lake.artifacts import Artifact, TableRef, write_artifact
+from tasks.lake.store import Lake
+from tasks.lake.task import cached_stage, may_heal
+from tasks.publishing.card import write_card
+from tasks.publishing.ledger import ledger_rows
+from tasks.publishing.manifest import build_manifest
+from tasks.publishing.material import report_material
+from tasks.publishing.registry import register
+from tasks.publishing.report import render_report
+
+
+@cached_stage("bundle", run_name="bundle of {recipe[name]}")
+def write_bundle(
+    root: Path,
+    key: str,
+    recipe: dict[str, Any],
+    symbols: tuple[str, ...],
+    windows: Artifact,
+    refits: list[Artifact],
+    evaluation: Artifact,
+    tables: list[TableRef],
+    device: str,
+) -> Artifact:
+    """Writes the refitted weights of all seeds, the manifest and the card as one bundle."""
+    summary = evaluation.read_json(root)
+    cutoff = tables[0].cutoff
+    cell, horizon = recipe["network"]["cell"], recipe["target"]["horizon"]
+    manifest = build_manifest(
+        f"{cell}-h{horizon}-{cutoff:%Y%m%d}-{key[-8:]}",
+        recipe,
+        symbols,
+        windows.read_json(root)["refit"],
+        refits[0].read_json(root)["epochs"],
+        evaluation,
+        summary,
+        tables,
+        fingerprint(resolve_device(device)),
+    )
+    weights = [load_file(r.path(root, "weights.safetensors")) for r in refits]
+
+    def fill(folder: Path) -> int:
+        save_bundle(folder, weights, manifest, write_card(manifest, summary))
+        return len(weights)
+
+    parents = (windows.sha256, evaluation.sha256, *(r.sha256 for r in refits))
+    return write_artifact(root, "bundle", key, fill, parents)
+
+
+@task(
+    name="register",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=may_heal,
+)
+def register_model(root: Path, lake: str, bundle: Artifact, now: datetime) -> str:
+    """Enters the bundle into the registry as champion and returns the model's id."""
+    manifest = load_bundle(root / bundle.uri).manifest
+    register(Lake(lake), manifest["name"], manifest, bundle, now)
+    return str(manifest["id"])
+
+
+@task(
+    name="publish",
+    task_run_name="publish {cutoff}",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=may_heal,
+)
+def publish_night(
+    root: Path, lake: str, bundle: Artifact, forecast: Artifact, cutoff: date, now: datetime
+) -> int:
+    """Appends the night's forecasts to the ledger; returns the new rows, 0 the second time."""
+    manifest = load_bundle(root / bundle.uri).manifest
+    rows = ledger_rows(forecast.frame(root), manifest, cutoff, now)
+    return Lake(lake).append("forecasts", rows, now)
+
+
+@task(name="report", task_run_name="report {name}", cache_policy=NO_CACHE)
+def write_report(
+    root: Path, lake: str, name: str, bundle: Artifact, cutoff: date | None, now: datetime
+) -> Path:
+    """Writes the HTML report below `reports/`, and its gist as Prefect artifacts for the UI.
+
+    Args:
+        root: The data root.
+        lake: The lake's address.
+        name: The report's file name without ending.
+        bundle: The model it is about.
+        cutoff: The night whose forecasts it shows; None shows the model alone.
+        now: The run's instant.
+    """
+    opened = load_bundle(root / bundle.uri)
+    tonight = _night(lake, opened.manifest["id"], cutoff, now)
+    material = report_material(root, opened, tonight, _lost(lake, opened.manifest, now))
+    target = root / "reports" / f"{name}.html"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    draft = target.with_name(f".{name}-{uuid4().hex[:8]}")
+    draft.write_text(render_report(material))
+    draft.replace(target)
+    _show_in_ui(opened.card, tonight)
+    return target
+
+
+def _night(lake: str, model: str, cutoff: date | None, now: datetime) -> pl.DataFrame | None:
+    if cutoff is None:
+        return None
+    ledger = Lake(lake).read("forecasts", cutoff=cutoff, known_by=now)
+    mine = (pl.col("model") == model) & (pl.col("cutoff") == cutoff)
+    return ledger.filter(mine).sort("rank")
+
+
+def _lost(lake: str, manifest: dict[str, Any], now: datetime) -> pl.DataFrame:
+    refused = Lake(lake).read(
+        "quarantine",
+        cutoff=date.fromisoformat(manifest["cutoff"]),
+        known_by=now,
+        symbols=manifest["universe"],
+    )
+    return refused.group_by("rule").len("rows").sort("rule")
+
+
+def _show_in_ui(card: str, tonight: pl.DataFrame | None) -> None:
+    create_markdown_artifact(card, key="nightcast-model", description="Card of the model")
+    if tonight is not None:
+        create_table_artifact(
+            _table(tonight), key="nightcast-forecasts", description="Forecasts of the night"
+        )
+
+
+def _table(tonight: pl.DataFrame) -> list[dict[str, Any]]:
+    percent = [
+        (100 * pl.col(c)).round(3).alias(f"{title} %")
+        for c, title in (("mean", "mean"), ("q05", "5"), ("q95", "95"))
+    ]
+    shown: Sequence[dict[str, Any]] = tonight.select(
+        "rank", "symbol", *percent, pl.col("cutoff").cast(pl.String), "gate", "origin", "tradable"
+    ).to_dicts()
+    return list(shown)

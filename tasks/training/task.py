@@ -1,0 +1,186 @@
+"""Prefect shells of training: folds × seeds, baselines, the refit, and the counted trials."""
+
+import shutil
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from prefect import get_run_logger, task
+from prefect.cache_policies import NO_CACHE
+from prefect.exceptions import MissingContextError
+from safetensors.torch import save_file
+
+from models.bundle import FileCheckpoint
+from models.checkpoint import CurveRow
+from models.device import make_deterministic, resolve_device
+from tasks.lake.artifacts import Artifact, write_artifact, write_frames
+from tasks.lake.panel import PanelArrays, panel_arrays
+from tasks.lake.store import Lake
+from tasks.lake.task import cached_stage, may_heal
+from tasks.training.folds import FoldFit, FoldRows, fit_baselines, fit_network, refit_epochs
+from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
+from tasks.training.trials import complete_trial, count_trial, describe_trial
+
+
+@cached_stage("fold", run_name="fit fold {fold} seed {seed}")
+def train_fold(
+    root: Path,
+    key: str,
+    features: Artifact,
+    windows: Artifact,
+    names: tuple[str, ...],
+    earlier_bars: int,
+    lookback: int,
+    fold: int,
+    seed: int,
+    network: NetworkSpec,
+    training: TrainingSpec,
+    device: str,
+) -> Artifact:
+    """Fits one network on one fold with one seed; a killed fit goes on after its last epoch."""
+    panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
+    entry = windows.read_json(root)["folds"][fold]
+    rows = FoldRows.read(windows.frame(root), entry)
+    folder = root / "work" / key
+    fitted = _fit(panel, rows, network, training, seed, lookback, device, folder, None)
+    fill = _fit_files(fitted, {"fold": fold, "seed": seed})
+    artifact = write_artifact(root, "fold", key, fill, (features.sha256, windows.sha256))
+    shutil.rmtree(folder, ignore_errors=True)
+    return artifact
+
+
+@cached_stage("refit", run_name="refit seed {seed}")
+def train_refit(
+    root: Path,
+    key: str,
+    features: Artifact,
+    windows: Artifact,
+    folds: list[Artifact],
+    names: tuple[str, ...],
+    earlier_bars: int,
+    lookback: int,
+    seed: int,
+    network: NetworkSpec,
+    training: TrainingSpec,
+    device: str,
+) -> Artifact:
+    """Fits on every matured label for the median best epoch of the folds."""
+    epochs = refit_epochs([fold.read_json(root)["best_epoch"] for fold in folds])
+    panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
+    rows = FoldRows.read(windows.frame(root), windows.read_json(root)["refit"])
+    folder = root / "work" / key
+    fitted = _fit(panel, rows, network, training, seed, lookback, device, folder, epochs)
+    fill = _fit_files(fitted, {"fold": None, "seed": seed, "epochs": epochs})
+    artifact = write_artifact(root, "refit", key, fill, (features.sha256, windows.sha256))
+    shutil.rmtree(folder, ignore_errors=True)
+    return artifact
+
+
+@cached_stage("baselines", run_name="baselines fold {fold}")
+def train_baselines(
+    root: Path,
+    key: str,
+    features: Artifact,
+    windows: Artifact,
+    names: tuple[str, ...],
+    earlier_bars: int,
+    lookback: int,
+    fold: int,
+    baselines: BaselineSpec,
+) -> Artifact:
+    """Fits the null models on one fold and forecasts its calibrate and test rows."""
+    panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
+    rows = FoldRows.read(windows.frame(root), windows.read_json(root)["folds"][fold])
+    forecasts = fit_baselines(panel, rows, baselines)
+    fill = write_frames({"forecasts": forecasts}, {"fold": fold})
+    return write_artifact(root, "baselines", key, fill, (features.sha256, windows.sha256))
+
+
+@task(
+    name="count trial",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=may_heal,
+)
+def open_trial(
+    root: Path,
+    lake: str,
+    recipe: dict[str, Any],
+    symbols: tuple[str, ...],
+    windows: Artifact,
+    now: datetime,
+    run: str,
+) -> dict[str, Any]:
+    """Counts a trial before anything is fitted and returns it; a re-run of it adds none."""
+    trial = {**describe_trial(recipe, symbols, windows.read_json(root)), "run": run}
+    count_trial(Lake(lake), trial, now)
+    return trial
+
+
+@task(
+    name="close trial",
+    cache_policy=NO_CACHE,
+    retries=2,
+    retry_delay_seconds=2,
+    retry_condition_fn=may_heal,
+)
+def close_trial(
+    root: Path, lake: str, trial: dict[str, Any], evaluation: Artifact, now: datetime
+) -> int:
+    """Completes a trial with its score and its daily out-of-sample returns."""
+    return complete_trial(Lake(lake), trial, evaluation.read_json(root)["trial"], now)
+
+
+def _fit(
+    panel: PanelArrays,
+    rows: FoldRows,
+    network: NetworkSpec,
+    training: TrainingSpec,
+    seed: int,
+    lookback: int,
+    device: str,
+    folder: Path,
+    epochs: int | None,
+) -> FoldFit:
+    make_deterministic()
+    folder.mkdir(parents=True, exist_ok=True)
+    return fit_network(
+        panel,
+        rows,
+        network,
+        training,
+        seed,
+        lookback,
+        resolve_device(device),
+        FileCheckpoint(folder / "checkpoint.safetensors"),
+        _log_epoch(epochs or training.epochs),
+        epochs,
+    )
+
+
+def _fit_files(fitted: FoldFit, facts: dict[str, Any]) -> Callable[[Path], int]:
+    tables = {"curve": fitted.curve, "forecasts": fitted.forecasts}
+    write = write_frames(tables, {**facts, "best_epoch": fitted.best_epoch})
+
+    def fill(folder: Path) -> int:
+        save_file(fitted.weights, folder / "weights.safetensors")
+        return write(folder)
+
+    return fill
+
+
+def _log_epoch(epochs: int) -> Callable[[CurveRow], None]:
+    try:
+        logger = get_run_logger()
+    except MissingContextError:
+        return lambda row: None
+
+    def log(row: CurveRow) -> None:
+        stop = "" if row.stop_loss is None else f" stop_loss={row.stop_loss:.5f}"
+        logger.info(
+            f"epoch={row.epoch}/{epochs} fit_loss={row.fit_loss:.5f}{stop} windows={row.windows}"
+        )
+
+    return log

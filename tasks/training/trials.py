@@ -1,0 +1,62 @@
+"""The counted trials: every specification tried on a universe is entered before it is fitted.
+
+Folds, seeds, re-runs and later sessions of one specification are one trial. A trial that was
+killed counts: it stays `started`. The count stands behind the deflated Sharpe ratio.
+"""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+
+import polars as pl
+
+from tasks.lake.artifacts import digest_text
+from tasks.lake.store import Lake
+from tasks.lake.tables import TRIALS
+
+# What shapes no forecast makes no other trial.
+_NOT_TRIED = ("name", "provider", "evaluation", "quality", "universe", "baselines")
+
+
+def describe_trial(
+    recipe: dict[str, Any], symbols: Sequence[str], windows: dict[str, Any]
+) -> dict[str, Any]:
+    """Returns a trial's row without its status.
+
+    Args:
+        recipe: The run's configuration.
+        symbols: The universe.
+        windows: Summary of the windows artifact, whose test spans are the evaluation span.
+    """
+    spec = {k: v for k, v in recipe.items() if k not in _NOT_TRIED}
+    spec["training"] = {k: v for k, v in recipe["training"].items() if k not in ("seeds", "device")}
+    universe = digest_text(list(symbols))
+    target = f"{recipe['target']['kind']}({recipe['target']['horizon']})"
+    tests = [fold["spans"]["test"] for fold in windows["folds"]]
+    return {
+        "trial": digest_text(spec, universe, target),
+        "universe": universe,
+        "target": target,
+        "first": date.fromisoformat(tests[0]["start"]),
+        "last": date.fromisoformat(tests[-1]["end"]),
+        "spec": digest_text(spec),
+    }
+
+
+def count_trial(lake: Lake, trial: dict[str, Any], now: datetime) -> int:
+    """Enters a trial as started unless it is counted already; returns the rows written."""
+    known = lake.read("trials", cutoff=None, known_by=now)
+    if trial["trial"] in known["trial"]:
+        return 0
+    return lake.append("trials", _row({**trial, "status": "started"}), now)
+
+
+def complete_trial(lake: Lake, trial: dict[str, Any], scored: dict[str, Any], now: datetime) -> int:
+    """Completes a trial with `score` and daily `returns`; returns the rows written."""
+    return lake.append("trials", _row({**trial, "status": "completed", **scored}), now)
+
+
+def _row(values: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {name: [values.get(name)] for name in TRIALS.columns}, schema=dict(TRIALS.columns)
+    )

@@ -1,0 +1,278 @@
+import json
+import math
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+from pydantic import ValidationError
+from scipy.stats import pearsonr, spearmanr
+
+from models.errors import DataError, UsageError
+from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.spec import EvaluationSpec, PortfolioSpec
+from tests.evaluation.worlds import START, frames
+
+SPEC = EvaluationSpec(bootstrap_samples=200)
+
+
+def run(predictions, panel, benchmark, horizon=1, spec=SPEC):
+    return evaluate(predictions, panel, benchmark, horizon, spec, "gru")
+
+
+@pytest.fixture(scope="module")
+def few():
+    return frames(names=5, dates=240, skill=0.05)
+
+
+@pytest.fixture(scope="module")
+def many():
+    return frames(names=25, dates=120, skill=0.02)
+
+
+def row(summary, name):
+    return next(model for model in summary["models"] if model["name"] == name)
+
+
+def test_summary_has_the_agreed_sections_and_is_strict_json(few):
+    summary = run(*few).summary
+    assert json.loads(json.dumps(summary, allow_nan=False)) == summary
+    assert set(summary) == {
+        "network", "verdict", "pays", "ic_kind", "span", "power",
+        "models", "portfolios", "folds", "warnings",
+    }  # fmt: skip
+    assert [p["name"] for p in summary["portfolios"]] == [
+        "long_only", "long_short", "equal_weight", "benchmark",
+    ]  # fmt: skip
+    assert set(summary["portfolios"][0]) == {
+        "name", "total_return", "annual_return", "annual_volatility", "sharpe", "sortino",
+        "max_drawdown", "turnover", "costs", "hit_rate",
+    }  # fmt: skip
+    assert summary["span"] == {
+        "first": START.isoformat(),
+        "last": (START + timedelta(days=239)).isoformat(),
+        "dates": 240,
+        "rows": 1200,
+        "symbols": 5,
+        "folds": 3,
+    }
+
+
+def test_model_scores_are_those_of_a_naive_loop(few):
+    predictions, *_ = few
+    found = row(run(*few).summary, "gru")
+    rows = predictions.filter(pl.col("model") == "gru")
+    ts, rank_ts = [], []
+    for _, symbol in rows.group_by("symbol"):
+        ts.append(pearsonr(symbol["mean"], symbol["target"]).statistic)
+        rank_ts.append(spearmanr(symbol["mean"], symbol["target"]).statistic)
+    error, target = rows["target"] - rows["mean"], rows["target"]
+    losses = [
+        max(level * (t - q), (level - 1) * (t - q))
+        for column, level in (
+            ("q05", 0.05),
+            ("q25", 0.25),
+            ("q50", 0.5),
+            ("q75", 0.75),
+            ("q95", 0.95),
+        )
+        for q, t in zip(rows[column], target, strict=True)
+    ]
+    inside = (rows["q05"] <= target) & (target <= rows["q95"])
+    expected = {
+        "ic": np.mean(ts),
+        "rank_ic": np.mean(rank_ts),
+        "mse_ratio": (error**2).sum() / (target**2).sum(),
+        "mae_ratio": error.abs().sum() / target.abs().sum(),
+        "directional_accuracy": (rows["mean"] * target > 0).mean(),
+        "coverage_90": inside.mean(),
+    }
+    for name, value in expected.items():
+        assert found[name]["value"] == pytest.approx(value, rel=1e-9), name
+        assert found[name]["low"] < value < found[name]["high"], name
+    assert found["pinball"] == pytest.approx(np.mean(losses), rel=1e-9)
+
+
+def test_twenty_names_a_date_give_an_ic_across_symbols(many):
+    predictions, *_ = many
+    result = run(*many)
+    assert result.summary["ic_kind"] == "ic"
+    by_date = {
+        day: pearsonr(rows["mean"], rows["target"]).statistic
+        for (day,), rows in predictions.filter(pl.col("model") == "gru").group_by("date")
+    }
+    daily = result.daily.filter(pl.col("model") == "gru")
+    np.testing.assert_allclose(daily["ic"], [by_date[day] for day in daily["date"]], rtol=1e-9)
+    assert row(result.summary, "gru")["ic"]["value"] == pytest.approx(np.mean([*by_date.values()]))
+
+
+def test_below_twenty_names_the_daily_ic_is_null(few):
+    result = run(*few)
+    assert result.summary["ic_kind"] == "ts_ic"
+    assert result.daily["ic"].null_count() == result.daily.height
+    assert result.daily["rank_ic"].null_count() == result.daily.height
+    assert result.daily["squared_error"].is_finite().all()
+
+
+def test_thin_dates_have_no_ic_and_are_counted(many):
+    predictions, panel, benchmark = many
+    thin = (pl.col("date") == START) & (pl.col("symbol") > "S010")
+    result = run(predictions.filter(~thin), panel, benchmark)
+    first = result.daily.filter(pl.col("date") == START)
+    assert first["ic"].null_count() == first.height
+    assert any(w.startswith("1 dates with fewer than 20") for w in result.summary["warnings"])
+
+
+def test_a_planted_signal_is_an_edge_and_inverted_it_is_worse_than_zero():
+    predictions, panel, benchmark = frames(names=5, dates=240, skill=0.05)
+    assert run(predictions, panel, benchmark).summary["verdict"]["label"] == "edge"
+    inverted = predictions.with_columns(-pl.col("mean"))
+    assert run(inverted, panel, benchmark).summary["verdict"]["label"] == "worse than zero"
+
+
+@pytest.mark.parametrize("names", [5, 25])
+def test_an_ic_above_a_tenth_is_a_suspected_leak(names):
+    # The correlation is skill x 0.02 / sqrt((skill x 0.02)² + 0.001²), here 0.2.
+    leaking = run(*frames(names=names, dates=240, skill=0.0102)).summary
+    assert 0.10 < row(leaking, "gru")["ic"]["value"] < 0.30
+    assert row(leaking, "gru")["suspected_leak"] is True
+    assert row(leaking, "zero")["suspected_leak"] is False
+    assert any(w.startswith("Suspected leak: gru") for w in leaking["warnings"])
+    honest = run(*frames(names=names, dates=240, skill=0.0)).summary
+    assert row(honest, "gru")["suspected_leak"] is False
+    assert not any("leak" in w for w in honest["warnings"])
+
+
+@pytest.mark.parametrize("world", ["few", "many"])
+def test_constant_forecasts_have_no_ic(world, request):
+    summary = run(*request.getfixturevalue(world)).summary
+    zero = row(summary, "zero")
+    nothing = {"value": None, "low": None, "high": None}
+    assert zero["ic"] == zero["rank_ic"] == zero["directional_accuracy"] == nothing
+    assert zero["mse_ratio"] == zero["mae_ratio"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert zero["coverage_90"] is None
+    assert zero["pinball"] is None
+
+
+def test_a_network_that_forecasts_zero_has_no_edge(few):
+    predictions, panel, benchmark = few
+    nought = predictions.with_columns(pl.lit(0.0).alias("mean"))
+    summary = run(nought, panel, benchmark).summary
+    assert summary["verdict"]["label"] == "no edge"
+    assert summary["verdict"]["dm_statistic"] is None
+    assert summary["power"]["detectable_ic"] is None
+    json.dumps(summary, allow_nan=False)
+
+
+def test_folds_are_judged_on_their_own_dates(few):
+    predictions, *_ = few
+    found = run(*few).summary["folds"]
+    assert [fold["fold"] for fold in found] == [0, 1, 2]
+    for fold in found:
+        mine = predictions.filter((pl.col("model") == "gru") & (pl.col("fold") == fold["fold"]))
+        ic = [pearsonr(s["mean"], s["target"]).statistic for _, s in mine.group_by("symbol")]
+        assert fold["ic"] == pytest.approx(np.mean(ic), rel=1e-9)
+        error = ((mine["target"] - mine["mean"]) ** 2).sum()
+        assert fold["mse_ratio"] == pytest.approx(error / (mine["target"] ** 2).sum(), rel=1e-9)
+        assert fold["dates"] == mine["date"].n_unique()
+        assert (fold["first"], fold["last"]) == (str(mine["date"].min()), str(mine["date"].max()))
+
+
+def test_the_same_seed_gives_the_same_evaluation_whatever_the_order_of_rows(few):
+    predictions, panel, benchmark = few
+    first = run(*few)
+    again = run(predictions.sample(fraction=1, shuffle=True, seed=1), panel, benchmark)
+    assert {**first.summary, "models": []} == {**again.summary, "models": []}
+    assert row(first.summary, "gru") == row(again.summary, "gru")
+    assert first.equity.equals(again.equity)
+
+
+def test_another_seed_moves_the_intervals_and_not_the_values(few):
+    first, other = (
+        row(run(*few, spec=SPEC.model_copy(update={"seed": seed})).summary, "gru")["ic"]
+        for seed in (0, 1)
+    )
+    assert first["value"] == other["value"]
+    assert first["low"] != other["low"]
+
+
+def test_portfolios_span_the_forecasts_and_the_last_holding_period(few):
+    equity = run(*few, horizon=1).equity
+    for _, ledger in equity.group_by("portfolio"):
+        assert ledger["date"].min() == START
+        assert ledger["date"].max() == START + timedelta(days=240)
+        gap = (ledger["cash"] + ledger["positions"] - ledger["equity"]).abs() / ledger["equity"]
+        assert gap.max() < 1e-9
+
+
+def test_the_benchmark_is_bought_once_at_the_open_after_the_first_close(few):
+    index = few[2]
+    equity = run(*few).equity.filter(pl.col("portfolio") == "benchmark")
+    spec = PortfolioSpec()
+    rate = (spec.commission_bps + spec.spread_bps) / 1e4
+    closes, bought_at = index["close"].to_numpy(), index["open"][1]
+    shares = min(spec.capital / closes[0], spec.capital / (1 + rate) / bought_at)
+    left = spec.capital - shares * bought_at * (1 + rate)
+    expected = left + shares * closes[1 : equity.height]
+    np.testing.assert_allclose(equity["equity"][1:], expected, rtol=1e-12)
+    assert (equity["turnover"] > 0).sum() == 1
+
+
+def test_without_a_benchmark_equal_weight_is_the_rival(few):
+    predictions, panel, _ = few
+    summary = run(predictions, panel, None).summary
+    assert [p["name"] for p in summary["portfolios"]] == ["long_only", "long_short", "equal_weight"]
+    assert summary["pays"]["benchmark_sharpe"] is None
+    assert "equal weight" in summary["pays"]["sentence"]
+    assert not any("benchmark" in w for w in summary["warnings"])
+
+
+def test_a_benchmark_without_bars_in_the_span_is_named(few):
+    predictions, panel, index = few
+    elsewhere = index.with_columns(pl.col("date").dt.offset_by("-5y"))
+    assert any("benchmark" in w for w in run(predictions, panel, elsewhere).summary["warnings"])
+
+
+def test_a_forecast_without_target_is_traded_and_not_scored(few):
+    predictions, panel, benchmark = few
+    last = START + timedelta(days=239)
+    unknown = pl.when(pl.col("date") < last).then(pl.col("target"))
+    result = run(predictions.with_columns(unknown.alias("target")), panel, benchmark)
+    assert result.summary["span"]["dates"] == 239
+    assert result.equity.equals(run(*few).equity)
+    assert any(w.startswith("5 forecasts have no target") for w in result.summary["warnings"])
+
+
+def test_few_separate_labels_are_named():
+    warned = run(*frames(names=5, dates=240, skill=0.0, horizon=5), horizon=5).summary["warnings"]
+    assert any(w.startswith("Only 48 labels") for w in warned)
+
+
+def test_wrong_predictions_are_refused(few):
+    predictions, panel, benchmark = few
+    with pytest.raises(UsageError, match=r"lack the columns \['target'\]"):
+        run(predictions.drop("target"), panel, benchmark)
+    with pytest.raises(UsageError, match=r"No predictions of a model 'grue'.*Did you mean 'gru'"):
+        evaluate(predictions, panel, benchmark, 1, SPEC, "grue")
+    nan = pl.when(pl.col("date") > START).then(pl.col("mean")).otherwise(math.nan).alias("mean")
+    with pytest.raises(DataError, match="15 forecasts are not finite"):
+        run(predictions.with_columns(nan), panel, benchmark)
+    with pytest.raises(DataError, match="not forecast exactly once"):
+        run(pl.concat([predictions, predictions.head(1)]), panel, benchmark)
+    with pytest.raises(DataError, match="not forecast exactly once"):
+        run(predictions[:-1], panel, benchmark)
+    with pytest.raises(DataError, match="5 forecasts have no bar"):
+        run(predictions, panel.filter(pl.col("date") > START), benchmark)
+    with pytest.raises(DataError, match="2 out-of-sample dates are too few"):
+        run(predictions.filter(pl.col("date") < START + timedelta(days=2)), panel, benchmark)
+    torn = pl.when(pl.col("symbol") == "S000").then(0).otherwise("fold").alias("fold")
+    with pytest.raises(DataError, match="more than one fold"):
+        run(predictions.with_columns(torn), panel, benchmark)
+
+
+def test_spec_survives_json_and_refuses_what_makes_no_sense():
+    spec = EvaluationSpec(portfolio=PortfolioSpec(rebalance_every=5), seed=7)
+    assert EvaluationSpec.model_validate_json(spec.model_dump_json()) == spec
+    for wrong in ({"top_share": 0.6}, {"capital": 0}, {"rebalance_every": 0}, {"leverage": 2}):
+        with pytest.raises(ValidationError):
+            PortfolioSpec(**wrong)

@@ -1,0 +1,99 @@
+import math
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.evaluation.aligned import ModelForecasts, Scored
+from tasks.evaluation.evaluate import judge
+from tasks.evaluation.scores import score_dates
+from tasks.evaluation.significance import DieboldMariano, Interval, resample_dates
+from tasks.evaluation.verdict import label, pays, power, verdict
+from tests.evaluation.worlds import START, null_world
+
+BETTER = DieboldMariano(-3.0, 0.002, 0.998)
+WORSE = DieboldMariano(3.0, 0.998, 0.002)
+UNDECIDED = DieboldMariano(-1.0, 0.16, 0.84)
+NOTHING = DieboldMariano(math.nan, math.nan, math.nan)
+SKILL, CHANCE = Interval(0.05, 0.01, 0.09), Interval(0.02, -0.01, 0.05)
+NO_IC = Interval(math.nan, math.nan, math.nan)
+
+
+@pytest.mark.parametrize(
+    ("test", "ic", "expected"),
+    [
+        (BETTER, SKILL, "edge"),
+        (BETTER, CHANCE, "no edge"),
+        (BETTER, NO_IC, "no edge"),
+        (UNDECIDED, SKILL, "no edge"),
+        (WORSE, SKILL, "worse than zero"),
+        (NOTHING, NO_IC, "no edge"),
+    ],
+)
+def test_the_rule(test, ic, expected):
+    assert label(test, ic, 0.05) == expected
+    section = verdict(test, ic, "ic", 0.05, 7, 500)
+    assert section["sentence"].lower().startswith(expected)
+    assert "nan" not in section["sentence"]
+
+
+def judged(mean, target, horizon, seed):
+    dates, names = target.shape
+    days = pl.date_range(START, pl.lit(START) + pl.duration(days=dates - 1), eager=True)
+    model = ModelForecasts("gru", "network", mean, None)
+    kind = "ic" if names >= 20 else "ts_ic"
+    symbols = [f"S{name}" for name in range(names)]
+    folds = np.zeros(dates, dtype=np.int64)
+    scored = Scored(days, symbols, folds, target, (model,), kind, 20)
+    weights = resample_dates(dates, horizon, 200, seed)
+    return judge(score_dates(model, scored), scored, weights, horizon, 0.90)["verdict"]["label"]
+
+
+@pytest.mark.parametrize(
+    ("names", "horizon", "persistence"), [(5, 1, 0.0), (5, 5, 0.9), (25, 5, 0.9)]
+)
+def test_worlds_without_signal_rarely_give_an_edge(names, horizon, persistence):
+    worlds = 200
+    edges = 0
+    for seed in range(worlds):
+        mean, target = null_world(seed, 250, names, horizon, persistence)
+        edges += judged(mean, target, horizon, seed) == "edge"
+    assert edges / worlds <= 0.05 + 2 * math.sqrt(0.05 * 0.95 / worlds)
+
+
+@pytest.mark.parametrize("names", [5, 25])
+def test_a_planted_signal_is_an_edge_and_inverted_it_is_worse_than_zero(names):
+    for seed in range(10):
+        noise, target = null_world(seed, 500, names, 1, 0.0)
+        mean = 0.05 * target + noise
+        assert judged(mean, target, 1, seed) == "edge"
+        assert judged(-mean, target, 1, seed) == "worse than zero"
+
+
+def test_noise_as_large_as_returns_is_worse_than_zero():
+    noise, target = null_world(0, 250, 5, 1, 0.0)
+    assert judged(noise * 1e3, target, 1, 0) == "worse than zero"
+
+
+@pytest.mark.parametrize(
+    ("net", "gain", "expected"),
+    [
+        (Interval(1.0, 0.2, 1.8), Interval(0.5, 0.1, 0.9), "Pays"),
+        (Interval(1.0, 0.2, 1.8), Interval(0.5, -0.1, 0.9), "Not shown to pay"),
+        (Interval(1.0, 0.2, 1.8), Interval(-0.5, -0.9, -0.1), "Does not pay"),
+        (Interval(-1.0, -1.8, -0.2), Interval(0.5, 0.1, 0.9), "Does not pay"),
+        (NO_IC, NO_IC, "Not shown to pay"),
+    ],
+)
+def test_it_pays_only_above_zero_and_above_the_rival(net, gain, expected):
+    sentence = pays(net, Interval(0.5, 0.1, 0.9), gain, "the benchmark", 0.9)
+    assert sentence.startswith(expected + ":")
+    assert "nan" not in sentence
+
+
+def test_power_by_hand():
+    # One-sided 5 % and 80 % power: 1.6449 + 0.8416 standard errors.
+    found = power(0.02, "ic", 504, 0.05)
+    assert found["detectable_ic"] == pytest.approx(0.02 * 2.4865, rel=1e-4)
+    # Two years: a Sharpe ratio has a standard error of 1 / sqrt(2).
+    assert f"Sharpe ratio of {2.4865 / math.sqrt(2):.1f}" in found["sentence"]

@@ -1,0 +1,89 @@
+from datetime import UTC, date, datetime
+
+import pytest
+
+from models.errors import UsageError
+from tasks.lake import calendar
+
+# New York 2013: Thanksgiving on 28 November, half day on the 29th, Christmas Eve another one.
+
+
+def test_sessions_leave_out_weekends_and_holidays():
+    assert calendar.sessions("XNYS", date(2013, 11, 27), date(2013, 12, 2)) == [
+        date(2013, 11, 27),
+        date(2013, 11, 29),
+        date(2013, 12, 2),
+    ]
+
+
+def test_history_before_the_last_twenty_years_is_known():
+    # The exchange was shut for four sessions after 11 September 2001.
+    assert calendar.sessions("XNYS", date(2001, 9, 10), date(2001, 9, 17)) == [
+        date(2001, 9, 10),
+        date(2001, 9, 17),
+    ]
+
+
+def test_a_half_day_closes_at_one_in_new_york():
+    assert calendar.session_open("XNYS", date(2013, 11, 29)) == datetime(
+        2013, 11, 29, 14, 30, tzinfo=UTC
+    )
+    assert calendar.session_close("XNYS", date(2013, 11, 29)) == datetime(
+        2013, 11, 29, 18, 0, tzinfo=UTC
+    )
+    assert calendar.session_close("XNYS", date(2013, 11, 27)) == datetime(
+        2013, 11, 27, 21, 0, tzinfo=UTC
+    )
+
+
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (datetime(2013, 11, 29, 17, 59, tzinfo=UTC), date(2013, 11, 27)),
+        (datetime(2013, 11, 29, 18, 0, tzinfo=UTC), date(2013, 11, 29)),
+        (datetime(2013, 12, 1, 12, 0, tzinfo=UTC), date(2013, 11, 29)),
+        (datetime(2013, 12, 2, 20, 59, tzinfo=UTC), date(2013, 11, 29)),
+        (datetime(2013, 12, 2, 21, 0, tzinfo=UTC), date(2013, 12, 2)),
+    ],
+)
+def test_a_session_is_over_at_its_close(now, expected):
+    assert calendar.last_closed_session("XNYS", now) == expected
+
+
+def test_an_instant_without_time_zone_is_refused():
+    with pytest.raises(UsageError, match="time zone"):
+        calendar.last_closed_session("XNYS", datetime(2013, 12, 2, 21, 0))  # noqa: DTZ001
+
+
+def test_the_next_session_is_strictly_later():
+    assert calendar.next_session("XNYS", date(2013, 11, 27)) == date(2013, 11, 29)
+    assert calendar.next_session("XNYS", date(2013, 11, 30)) == date(2013, 12, 2)
+
+
+def test_a_holiday_is_no_session():
+    assert not calendar.is_session("XNYS", date(2013, 11, 28))
+    assert calendar.is_session("XNYS", date(2013, 11, 29))
+    with pytest.raises(UsageError, match="2013-11-28 is no session of XNYS"):
+        calendar.session_close("XNYS", date(2013, 11, 28))
+
+
+def test_another_exchange_has_other_holidays():
+    assert calendar.is_session("XLON", date(2013, 11, 28))
+
+
+def test_an_unknown_exchange_names_a_near_one():
+    with pytest.raises(UsageError, match=r"'xnys'.*Did you mean 'XNYS'"):
+        calendar.sessions("xnys", date(2013, 1, 2), date(2013, 1, 3))
+
+
+@pytest.mark.parametrize("day", [date(1959, 12, 31), date(2300, 1, 1)])
+def test_a_day_outside_the_calendar_is_refused_instead_of_called_a_holiday(day):
+    with pytest.raises(UsageError, match="lies outside"):
+        calendar.is_session("XNYS", day)
+    with pytest.raises(UsageError, match="lies outside"):
+        calendar.next_session("XNYS", day)
+
+
+def test_past_the_calendar_no_session_is_the_last_closed_one():
+    with pytest.raises(UsageError, match="lies outside"):
+        calendar.last_closed_session("XNYS", datetime(2300, 1, 1, tzinfo=UTC))

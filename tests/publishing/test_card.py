@@ -1,0 +1,100 @@
+from typing import Any
+
+import pytest
+from markdown_it import MarkdownIt
+
+from models.errors import ModelError
+from tasks.publishing.card import REQUIRED, write_card
+from tests.publishing.material import make_summary
+
+
+def manifest(**changes: Any) -> dict[str, Any]:
+    values = {
+        "id": "gru-4f1c9a", "state": "champion (ungated)", "created_at": "2026-11-20T22:10:04Z",
+        "universe": {"provider": "sample", "symbols": ["AAPL", "IBM", "MSFT"]},
+        "train_span": {"first": "2000-10-02", "last": "2012-11-30", "rows": 9_012},
+        "target": {"kind": "open_to_open", "horizon": 1},
+        "features": ["rsi(14)", "macd(12,26,9)"], "lookback": 126,
+        "network": {"kind": "recurrent", "cell": "gru", "layers": 1, "hidden": 32, "dropout": 0.1},
+        "training": {"epochs": 30, "max_windows_per_epoch": 20_000}, "seeds": [0, 1, 2],
+        "fingerprint": {"torch": "2.13.0", "device": "cpu"},
+        "tables": [{"table": "bars", "cutoff": "2013-03-01", "known_by": "2026-11-20T22:10:04Z"}],
+    }  # fmt: skip
+    return values | changes
+
+
+def rendered(card: str) -> str:
+    return MarkdownIt("commonmark").enable("table").render(card)
+
+
+def test_card_states_what_the_model_is_and_what_it_was_made_from():
+    html = rendered(write_card(manifest(), make_summary()))
+    for told in (
+        "gru-4f1c9a", "champion (ungated)", "AAPL, IBM, MSFT", "2012-11-30", "open_to_open",
+        "126 bars", "<code>macd(12,26,9)</code>", "cell = gru", "at most 20,000 windows",
+        "Seeds: 0, 1, 2", "table = bars", "known_by = 2026-11-20T22:10:04Z", "torch = 2.13.0",
+    ):  # fmt: skip
+        assert told in html, told
+
+
+def test_card_says_that_the_metrics_belong_to_the_procedure():
+    card = write_card(manifest(), make_summary())
+    assert "The metrics belong to the procedure, not to these weights" in card
+
+
+def test_metrics_table_has_one_row_a_model_and_dashes_for_the_unknown():
+    html = rendered(write_card(manifest(), make_summary()))
+    table = html[html.index("<table>") : html.index("</table>")]
+    assert table.count("<tr>") == 1 + 5
+    assert "+0.0123 [−0.0087, +0.0333]" in table
+    row = table[table.index("<td>zero</td>") :].split("</tr>")[0]
+    assert row.count("–</td>") == 4
+
+
+@pytest.mark.parametrize(
+    ("training", "said"),
+    [
+        ({"max_windows_per_epoch": None}, "there is no sub-sampling"),
+        ({"max_windows_per_epoch": 500}, "at most 500 windows"),
+        ({}, "is not recorded"),
+    ],
+)
+def test_sub_sampling_is_told_as_it_was(training: dict[str, Any], said: str):
+    assert said in write_card(manifest(training=training), make_summary())
+
+
+def test_card_without_the_optional_keys_shows_dashes():
+    bare = {key: value for key, value in manifest().items() if key in REQUIRED}
+    card = write_card(bare, make_summary())
+    for line in ("- Made: –", "- Universe: –", "- Training span: –", "Fingerprint: –"):
+        assert line in card
+    assert "None" not in card
+
+
+def test_card_without_a_required_key_is_refused_by_name():
+    broken = manifest()
+    del broken["features"]
+    with pytest.raises(ModelError, match=r"lacks features; it has created_at, .*Write these keys"):
+        write_card(broken, make_summary())
+
+
+@pytest.mark.parametrize("evil", ["A|B", "__A__", "_A_", "*A*", "a_b", "[x](http://y)", "<b>&lt;"])
+def test_texts_from_data_read_as_they_are(evil: str):
+    summary = make_summary()
+    summary["models"][0]["name"] = evil
+    html = rendered(write_card(manifest(universe=[evil]), summary))
+    shown = evil.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    assert f"<li>Universe: {shown}</li>" in html
+    assert f"<td>{shown}</td>" in html
+
+
+def test_long_universe_is_cut_with_its_count():
+    card = write_card(manifest(universe=[f"S{n}" for n in range(500)]), make_summary())
+    assert "S29 and 470 more" in card
+    assert "S30" not in card
+
+
+def test_suspected_leak_is_marked_in_the_table():
+    summary = make_summary()
+    summary["models"][0]["suspected_leak"] = True
+    assert "gru (**suspected leak**)" in write_card(manifest(), summary)
