@@ -111,7 +111,9 @@ def _explain(error: dict[str, Any]) -> str:
         return f"{key}: there is no such key (value met: {error['input']!r}).{hint}"
     message = error["msg"].removeprefix("Value error, ")
     met = error["input"]
-    shown = "" if isinstance(met, dict | BaseModel) else f" (value met: {met!r})"
+    # Our own messages name the value; a long one would bury the sentence.
+    told = error["type"] == "value_error" or isinstance(met, dict | BaseModel)
+    shown = "" if told else f" (value met: {met!r:.80})"
     return f"{key or 'configuration'}: {message}{shown}"
 
 

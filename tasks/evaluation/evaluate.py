@@ -15,21 +15,10 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from tasks.evaluation.aligned import (
-    Scored,
-    check_predictions,
-    score_grid,
-    traded_market,
-)
+from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
-from tasks.evaluation.scores import (
-    SUSPECT_IC,
-    DateScores,
-    ic_over_dates,
-    model_row,
-    score_dates,
-)
+from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
 from tasks.evaluation.significance import (
     Interval,
     dependence_length,
@@ -182,7 +171,7 @@ def _data_warnings(
     if apart < SEPARATE_LABELS:
         warnings.append(
             f"Only {apart} labels fit into the span without overlapping; below {SEPARATE_LABELS} "
-            "a verdict of edge or worse than zero is wrong more often than its level says."
+            "a verdict of edge or worse than zero may be wrong more often than its level says."
         )
     with_forecast = np.flatnonzero(np.isfinite(signal).any(axis=1))
     silent = int(with_forecast[-1]) + 1 - with_forecast.size

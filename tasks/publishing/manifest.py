@@ -33,6 +33,7 @@ def build_manifest(
     span = refit["spans"]["fit"]
     return {
         "id": model,
+        "created_at": tables[0].known_by.isoformat(),
         "name": recipe["name"],
         "state": UNGATED,
         "cutoff": str(tables[0].cutoff),

@@ -26,7 +26,7 @@ class TrainingSpec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    epochs: int = Field(12, ge=1, le=1_000, description="Most epochs of a fit.")
+    epochs: int = Field(10, ge=1, le=1_000, description="Most epochs of a fit.")
     patience: int = Field(
         3, ge=1, le=1_000, description="Epochs without a better loss on stop before a fit ends."
     )

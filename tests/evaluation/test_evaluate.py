@@ -1,16 +1,13 @@
 import json
-import math
 from datetime import timedelta
 
 import numpy as np
 import polars as pl
 import pytest
-from pydantic import ValidationError
 from scipy.stats import pearsonr, spearmanr
 
-from models.errors import DataError, UsageError
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.spec import EvaluationSpec, PortfolioSpec
+from tasks.evaluation.spec import EvaluationSpec
 from tests.evaluation.worlds import START, frames
 
 SPEC = EvaluationSpec(bootstrap_samples=200)
@@ -196,83 +193,6 @@ def test_another_seed_moves_the_intervals_and_not_the_values(few):
     assert first["low"] != other["low"]
 
 
-def test_portfolios_span_the_forecasts_and_the_last_holding_period(few):
-    equity = run(*few, horizon=1).equity
-    for _, ledger in equity.group_by("portfolio"):
-        assert ledger["date"].min() == START
-        assert ledger["date"].max() == START + timedelta(days=240)
-        gap = (ledger["cash"] + ledger["positions"] - ledger["equity"]).abs() / ledger["equity"]
-        assert gap.max() < 1e-9
-
-
-def test_the_benchmark_is_bought_once_at_the_open_after_the_first_close(few):
-    index = few[2]
-    equity = run(*few).equity.filter(pl.col("portfolio") == "benchmark")
-    spec = PortfolioSpec()
-    rate = (spec.commission_bps + spec.spread_bps) / 1e4
-    closes, bought_at = index["close"].to_numpy(), index["open"][1]
-    shares = min(spec.capital / closes[0], spec.capital / (1 + rate) / bought_at)
-    left = spec.capital - shares * bought_at * (1 + rate)
-    expected = left + shares * closes[1 : equity.height]
-    np.testing.assert_allclose(equity["equity"][1:], expected, rtol=1e-12)
-    assert (equity["turnover"] > 0).sum() == 1
-
-
-def test_without_a_benchmark_equal_weight_is_the_rival(few):
-    predictions, panel, _ = few
-    summary = run(predictions, panel, None).summary
-    assert [p["name"] for p in summary["portfolios"]] == ["long_only", "long_short", "equal_weight"]
-    assert summary["pays"]["benchmark_sharpe"] is None
-    assert "equal weight" in summary["pays"]["sentence"]
-    assert not any("benchmark" in w for w in summary["warnings"])
-
-
-def test_a_benchmark_without_bars_in_the_span_is_named(few):
-    predictions, panel, index = few
-    elsewhere = index.with_columns(pl.col("date").dt.offset_by("-5y"))
-    assert any("benchmark" in w for w in run(predictions, panel, elsewhere).summary["warnings"])
-
-
-def test_a_forecast_without_target_is_traded_and_not_scored(few):
-    predictions, panel, benchmark = few
-    last = START + timedelta(days=239)
-    unknown = pl.when(pl.col("date") < last).then(pl.col("target"))
-    result = run(predictions.with_columns(unknown.alias("target")), panel, benchmark)
-    assert result.summary["span"]["dates"] == 239
-    assert result.equity.equals(run(*few).equity)
-    assert any(w.startswith("5 forecasts have no target") for w in result.summary["warnings"])
-
-
 def test_few_separate_labels_are_named():
     warned = run(*frames(names=5, dates=240, skill=0.0, horizon=5), horizon=5).summary["warnings"]
     assert any(w.startswith("Only 48 labels") for w in warned)
-
-
-def test_wrong_predictions_are_refused(few):
-    predictions, panel, benchmark = few
-    with pytest.raises(UsageError, match=r"lack the columns \['target'\]"):
-        run(predictions.drop("target"), panel, benchmark)
-    with pytest.raises(UsageError, match=r"No predictions of a model 'grue'.*Did you mean 'gru'"):
-        evaluate(predictions, panel, benchmark, 1, SPEC, "grue")
-    nan = pl.when(pl.col("date") > START).then(pl.col("mean")).otherwise(math.nan).alias("mean")
-    with pytest.raises(DataError, match="15 forecasts are not finite"):
-        run(predictions.with_columns(nan), panel, benchmark)
-    with pytest.raises(DataError, match="not forecast exactly once"):
-        run(pl.concat([predictions, predictions.head(1)]), panel, benchmark)
-    with pytest.raises(DataError, match="not forecast exactly once"):
-        run(predictions[:-1], panel, benchmark)
-    with pytest.raises(DataError, match="5 forecasts have no bar"):
-        run(predictions, panel.filter(pl.col("date") > START), benchmark)
-    with pytest.raises(DataError, match="2 out-of-sample dates are too few"):
-        run(predictions.filter(pl.col("date") < START + timedelta(days=2)), panel, benchmark)
-    torn = pl.when(pl.col("symbol") == "S000").then(0).otherwise("fold").alias("fold")
-    with pytest.raises(DataError, match="more than one fold"):
-        run(predictions.with_columns(torn), panel, benchmark)
-
-
-def test_spec_survives_json_and_refuses_what_makes_no_sense():
-    spec = EvaluationSpec(portfolio=PortfolioSpec(rebalance_every=5), seed=7)
-    assert EvaluationSpec.model_validate_json(spec.model_dump_json()) == spec
-    for wrong in ({"top_share": 0.6}, {"capital": 0}, {"rebalance_every": 0}, {"leverage": 2}):
-        with pytest.raises(ValidationError):
-            PortfolioSpec(**wrong)

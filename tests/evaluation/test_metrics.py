@@ -78,12 +78,12 @@ def test_ts_ic_under_weights_is_that_of_the_repeated_dates(pair):
 
 
 def test_a_symbol_that_stands_still_on_the_weighted_dates_is_left_out():
-    # A hundred symbols stand still for seven dates and differ on the eighth, one always rises.
+    # A hundred symbols stand still for 60 dates and then move; the last one always rises.
     rng = np.random.default_rng(0)
-    x = np.vstack([np.repeat(rng.normal(size=(1, 101)), 7, axis=0), rng.normal(size=(1, 101))])
-    y = rng.normal(size=(8, 101))
-    x[:, 100] = y[:, 100] = np.arange(8)
-    weights = np.array([[1.0] * 7 + [0.0]])
+    x = np.vstack([np.repeat(rng.normal(size=(1, 101)), 60, axis=0), rng.normal(size=(5, 101))])
+    y = rng.normal(size=(65, 101))
+    x[:, 100] = y[:, 100] = np.arange(65)
+    weights = np.array([[1.0] * 60 + [0.0] * 5])
     assert ts_ic_over_dates(x, y, weights)[0] == pytest.approx(1.0)
 
 
