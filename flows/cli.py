@@ -6,6 +6,7 @@ Nothing heavy is imported at the top: `--help` brings neither Prefect nor torch.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
@@ -179,6 +180,8 @@ def main() -> None:
     """Runs the command; our own errors become one message and their exit code."""
     from models.errors import NightcastError
 
+    # Read when torch is loaded. By default idle threads spin, which starves a busy machine.
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     try:
         app()
     except NightcastError as error:
@@ -229,8 +232,13 @@ def _check(config: RunConfig, kind: Kind, as_of: date | None, place: Place) -> N
     from datetime import UTC
 
     from flows.session import plan_run
+    from tasks.lake.store import Lake
+    from tasks.publishing.registry import champion
 
-    plan_run(config, kind, as_of, datetime.now(UTC), place.lake)
+    now = datetime.now(UTC)
+    plan = plan_run(config, kind, as_of, now, place.lake)
+    if kind == "daily" and plan.session is not None:
+        champion(Lake(place.lake), config.name, plan.session, now, config.universe.exchange)
 
 
 def _say(place: Place, private: bool = False) -> None:
@@ -242,9 +250,10 @@ def _say(place: Place, private: bool = False) -> None:
 
 def _run(flow: Kind, config: RunConfig, as_of: date | None, place: Place) -> dict[str, Any] | None:
     """Runs a flow to its end and returns its outcome, or None where it was skipped."""
-    from flows.environment import one_run
+    from flows.environment import one_run, start_server_in_process
 
     with one_run(place, f"Another run works below {place.root}; waiting for it to end."):
+        start_server_in_process()
         if flow == "train":
             from flows.train import train as chosen
         else:

@@ -17,6 +17,7 @@ from tasks.features.spec import FeatureSpec, TargetSpec
 from tasks.features.task import build_features
 from tasks.forecasting.task import make_forecast
 from tasks.lake.store import Lake
+from tasks.publishing.ledger import recorded_clock
 from tasks.publishing.registry import champion, manifest_of
 from tasks.publishing.task import publish_night, write_report
 
@@ -42,9 +43,11 @@ def daily(
         return Completed(name="Skipped", message=plan.reason)
     session = plan.session
     name_this_run(f"daily-{config.name}-{session}")
-    model = champion(Lake(lake), config.name, session, now)
+    model = champion(Lake(lake), config.name, session, now, config.universe.exchange)
     get_run_logger().info(f"daily session={session} model={model.model} ({model.gate})")
-    prices = ingest(config, plan, lake, session, now, flow_run.get_id() or "")
+    known_by = recorded_clock(Lake(lake), model.model, session, now)
+    run = flow_run.get_id() or ""
+    prices = ingest(config, plan, lake, session, now, run, known_by=known_by)
 
     manifest = manifest_of(root, model)
     features = build_features(
@@ -59,7 +62,7 @@ def daily(
     forecast = make_forecast(
         root=root, bundle=model.bundle, features=features, cutoff=session, device=plan.device
     )
-    added = publish_night(root, lake, model.bundle, forecast, session, now)
+    added = publish_night(root, lake, model.bundle, forecast, session, known_by, now)
     report = write_report(root, lake, f"night-{config.name}-{session}", model.bundle, session, now)
     outcome = {
         "model": model.model,

@@ -4,13 +4,16 @@
 set, else the running `serve` of this data root, else a server in process.
 """
 
+import atexit
 import json
 import os
 import socket
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from filelock import FileLock, Timeout
@@ -95,6 +98,39 @@ def served_url(place: Place) -> str | None:
             return url
     except (OSError, ValueError, KeyError):
         return None
+
+
+def end_with_us(server: int) -> None:
+    """Ties a Prefect server to this process: it ends with it even where that is killed.
+
+    Left alone it would run for ever, on the root's database.
+
+    Args:
+        server: The server's process id.
+    """
+    # The shell reads on until our end of the pipe closes, however we ended.
+    guard = subprocess.Popen(
+        ["sh", "-c", f"read _; kill {server}"], stdin=subprocess.PIPE, start_new_session=True
+    )
+    # In an orderly end the server goes first, and its number may soon be another process's.
+    atexit.register(guard.kill)
+
+
+def start_server_in_process() -> None:
+    """Starts the server in process where `prepare` chose it; a run would start it unguarded."""
+    if os.environ.get("PREFECT_API_URL"):
+        return
+    from prefect.server.api.server import SubprocessASGIServer
+
+    class Guarded(SubprocessASGIServer):
+        # `start` returns when the server answers: a run killed before would leave it behind.
+        def _run_uvicorn_command(self) -> "subprocess.Popen[Any]":
+            server = super()._run_uvicorn_command()
+            end_with_us(server.pid)
+            return server
+
+    # Prefect keeps the one instance made first, and runs find it.
+    Guarded().start()
 
 
 @contextmanager

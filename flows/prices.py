@@ -23,9 +23,19 @@ class Prices:
 
 
 def ingest(
-    config: RunConfig, plan: Plan, lake: str, session: date, now: datetime, run: str
+    config: RunConfig,
+    plan: Plan,
+    lake: str,
+    session: date,
+    now: datetime,
+    run: str,
+    known_by: datetime | None = None,
 ) -> Prices:
-    """Brings the lake up to `session` and fixes what is read of it by digests."""
+    """Brings the lake up to `session` and fixes what is read of it by digests.
+
+    What comes in is known at `now`; what is read was known by `known_by`, by default `now` too.
+    """
+    known_by = known_by or now
     wanted = [*plan.symbols, *([plan.benchmark] if plan.benchmark else [])]
     fetching = [
         fetch_batch.submit(
@@ -42,9 +52,9 @@ def ingest(
         for batch in (wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH))
     ]
     check_losses([f.result() for f in fetching], config.quality, session)
-    bars = snapshot(lake, "bars", plan.symbols, session, now)
-    actions = snapshot(lake, "actions", plan.symbols, session, now)
+    bars = snapshot(lake, "bars", plan.symbols, session, known_by)
+    actions = snapshot(lake, "actions", plan.symbols, session, known_by)
     index = None
     if plan.benchmark:
-        index = snapshot(lake, "bars", (plan.benchmark,), session, now)
+        index = snapshot(lake, "bars", (plan.benchmark,), session, known_by)
     return Prices(bars, actions, index)

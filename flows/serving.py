@@ -20,7 +20,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from flows.config import RunConfig
-from flows.environment import SERVE_FILE, Place, one_run, prepare, served_url
+from flows.environment import SERVE_FILE, Place, end_with_us, one_run, prepare, served_url
 from models.errors import RunError, UsageError
 from tasks.ingest.spec import SampleSpec
 
@@ -113,15 +113,21 @@ def _free_port(port: int) -> int:
 
 
 def _start_server(place: Place, port: int) -> subprocess.Popen[bytes]:
-    log = (place.root / "prefect" / "server.log").open("ab")
+    home = place.root / "prefect"
+    home.mkdir(exist_ok=True)
+    log = (home / "server.log").open("ab")
     command = [str(Path(sys.executable).with_name("prefect")), "server", "start"]
-    return subprocess.Popen(
+    server = subprocess.Popen(
         [*command, "--host", HOST, "--port", str(port)],
+        # Left alone, the UI looks for the API on port 4200 whatever the server's port is.
+        env={**os.environ, "PREFECT_SERVER_UI_API_URL": f"http://{HOST}:{port}/api"},
         stdout=log,
         stderr=subprocess.STDOUT,
         # Its own session: Ctrl-C reaches us first, and we end it in order.
         start_new_session=True,
     )
+    end_with_us(server.pid)
+    return server
 
 
 def _await_server(server: subprocess.Popen[bytes], port: int) -> None:

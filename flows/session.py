@@ -9,7 +9,7 @@ from models.device import resolve_device
 from models.errors import DataError, UsageError
 from tasks.ingest.providers import Provider, open_provider
 from tasks.ingest.universe import members
-from tasks.lake.calendar import is_session, last_closed_session, last_session, next_session
+from tasks.lake.calendar import last_closed_session, last_session, next_session
 from tasks.lake.store import Lake
 from tasks.publishing.ledger import nights
 from tasks.publishing.registry import entries
@@ -71,16 +71,15 @@ def _session(
     closed = last_closed_session(exchange, now)
     if as_of is not None:
         _require_past(as_of, closed, now)
-        if not is_session(exchange, as_of):
-            if kind == "train":
-                return last_session(exchange, as_of), ""
+        session = last_session(exchange, as_of)
+        if kind == "daily" and session != as_of:
             return None, f"{exchange} held no session on {as_of}"
-        if last is not None and as_of > last:
+        if last is not None and session > last:
             raise DataError(
                 f"The provider's history ends on {last}, before --as-of {as_of}; bring newer bars "
                 "or take an earlier date."
             )
-        return as_of, ""
+        return session, ""
     if last is None:
         today = now.astimezone(UTC).date()
         if kind == "daily" and closed != today:

@@ -46,7 +46,6 @@ def save_bundle(folder: Path, weights: list[Weights], manifest: dict[str, Any], 
     index = {
         "format": FORMAT,
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-        "weight_sets": len(weights),
         "manifest": manifest,
     }
     try:
@@ -76,7 +75,6 @@ def load_bundle(folder: Path) -> Bundle:
     try:
         index = json.loads(document)
         version, digests, manifest = index["format"], index["files"], index["manifest"]
-        weights: list[Weights] = [{} for _ in range(index["weight_sets"])]
     except (ValueError, KeyError, TypeError) as fault:
         raise ModelError(
             f"{folder / MANIFEST} is no bundle index ({fault!r}); publish the model again."
@@ -94,9 +92,11 @@ def load_bundle(folder: Path) -> Bundle:
                 f"{folder / name} was changed after it was published: SHA-256 {found}, "
                 f"bundle.json says {digests.get(name)}; restore the file or train again."
             )
+    sets: dict[int, Weights] = {}
     for key, value in load_tensors(contents[WEIGHTS]).items():
         number, name = key.split("/", 1)
-        weights[int(number)][name] = value
+        sets.setdefault(int(number), {})[name] = value
+    weights = [sets[number] for number in sorted(sets)]
     return Bundle(manifest, weights, contents[CARD].decode(), hashlib.sha256(document).hexdigest())
 
 

@@ -76,7 +76,7 @@ def fetch_batch(
     return report
 
 
-@task(name="check losses", cache_policy=NO_CACHE)
+@task(name="check losses", task_run_name="check losses to {cutoff}", cache_policy=NO_CACHE)
 def check_losses(reports: list[FetchReport], quality: QualitySpec, cutoff: date) -> FetchReport:
     """Adds up the batches; a DataError stops the run when more was refused than allowed."""
     total = FetchReport(

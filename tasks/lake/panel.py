@@ -21,7 +21,8 @@ class PanelArrays:
         symbol: [N] int32 codes into `symbols`.
         dates: [N] datetime64[D].
         label_end: [N] datetime64[D], session at whose open the label is known, NaT where none.
-        window_ends: [N] bool, whether a full window of unmasked rows of one symbol ends here.
+        window_ends: [N] bool, whether a full window of unmasked rows of one symbol ends here, at
+            a row whose volatility is known.
     """
 
     features: np.ndarray
@@ -71,7 +72,9 @@ def panel_arrays(
     values = frame.select(features).to_numpy().astype(np.float32, order="C")
     codes = frame["symbol"].rle_id().to_numpy().astype(np.int32)
     usable = np.isfinite(values).all(axis=1) & (frame["bars_seen"].to_numpy() >= earlier_bars)
-    ends = _run_lengths(usable, codes) >= lookback
+    volatility = frame["volatility"].to_numpy().astype(np.float64)
+    # An interval is scaled by the volatility at the window's end, so it must be known there.
+    ends = (_run_lengths(usable, codes) >= lookback) & np.isfinite(volatility)
     if not ends.any():
         raise DataError(
             f"No symbol has {lookback} unmasked rows in a row after {earlier_bars} earlier bars "
@@ -81,7 +84,7 @@ def panel_arrays(
     return PanelArrays(
         features=values,
         target=frame["target"].to_numpy().astype(np.float64),
-        volatility=frame["volatility"].to_numpy().astype(np.float64),
+        volatility=volatility,
         momentum=frame["momentum"].to_numpy().astype(np.float64),
         symbol=codes,
         dates=frame["date"].to_numpy().astype("datetime64[D]"),

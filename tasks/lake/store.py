@@ -1,7 +1,7 @@
 """Appending to the lake and reading it by two clocks.
 
-1. `append` drops rows whose content equals the newest known row of their key, stamps the rest
-   with `known_at` and the commit's number, and commits.
+1. `append` drops rows whose content equals the newest row of their key that was known by then,
+   stamps the rest with `known_at` and the commit's number, and commits.
 2. All commits of one table carry the same application id, so of several writers at once exactly
    one wins; the others reload, compare again and try again. Nothing is duplicated or lost.
 3. `read` sees rows that happened on or before `cutoff` and were known by `known_by`, and of each
@@ -14,6 +14,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
 
@@ -64,7 +65,7 @@ class Lake:
             return 0
         for attempt in range(_ATTEMPTS):
             delta = self._open_or_create(shape)
-            fresh = self._unknown(delta, rows, shape)
+            fresh = self._unknown(delta, rows, shape, known_at)
             if fresh.is_empty():
                 return 0
             number = delta.version() + 1
@@ -129,7 +130,9 @@ class Lake:
         try:
             if not DeltaTable.is_deltatable(address):
                 empty = pl.DataFrame(schema=shape.stored)
-                write_deltalake(address, empty, mode="ignore", configuration=_KEEP)
+                # Of several writers that create the table at once one wins, and it is there.
+                with suppress(CommitFailedError):
+                    write_deltalake(address, empty, mode="ignore", configuration=_KEEP)
             return DeltaTable(address)
         except (OSError, DeltaError) as error:
             raise UsageError(
@@ -137,9 +140,15 @@ class Lake:
                 "choose another --root or mend its permissions."
             ) from error
 
-    def _unknown(self, delta: DeltaTable, rows: pl.DataFrame, shape: Table) -> pl.DataFrame:
-        """Returns the rows whose content differs from the newest known row of their key."""
+    def _unknown(
+        self, delta: DeltaTable, rows: pl.DataFrame, shape: Table, known_at: datetime
+    ) -> pl.DataFrame:
+        """Returns the rows whose content differs from the newest row of their key at `known_at`.
+
+        A run of a later instant may have come first: what it wrote is unknown at this instant.
+        """
         scan = pl.scan_delta(delta)
+        scan = scan.filter(pl.col("known_at") <= pl.lit(known_at).cast(STAMPS["known_at"]))
         if "symbol" in shape.key:
             scan = scan.filter(pl.col("symbol").is_in(rows["symbol"].unique().to_list()))
         known = _newest(scan.collect(), shape).select(shape.content)

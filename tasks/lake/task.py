@@ -91,7 +91,7 @@ def may_heal(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     return not isinstance(state.result(raise_on_failure=False), NightcastError)
 
 
-@task(name="snapshot", task_run_name="snapshot {table}", cache_policy=NO_CACHE)
+@task(name="snapshot", task_run_name="snapshot {table} of {symbols[0]} …", cache_policy=NO_CACHE)
 def snapshot(
     lake: str, table: str, symbols: Sequence[str], cutoff: date, known_by: datetime
 ) -> TableRef:

@@ -11,7 +11,11 @@ from tasks.lake.tables import FORECASTS
 
 
 def ledger_rows(
-    forecast: pl.DataFrame, manifest: dict[str, Any], cutoff: date, now: datetime
+    forecast: pl.DataFrame,
+    manifest: dict[str, Any],
+    cutoff: date,
+    known_by: datetime,
+    now: datetime,
 ) -> pl.DataFrame:
     """Returns the ledger's rows for one night.
 
@@ -22,7 +26,8 @@ def ledger_rows(
         forecast: symbol, score, mean, q05 … q95, rank.
         manifest: The manifest of the bundle that made it.
         cutoff: The last session it saw.
-        now: The run's instant: known_by of what it read and known_at of what it says.
+        known_by: The clock it read the lake by.
+        now: The run's instant, at which the forecast became known.
     """
     exchange = manifest["exchange"]
     live = cutoff == last_closed_session(exchange, now)
@@ -36,8 +41,18 @@ def ledger_rows(
         pl.lit(cutoff).alias("cutoff"),
         pl.lit(manifest["target"]["horizon"], pl.Int64).alias("horizon"),
         pl.lit(tradable).alias("tradable"),
-        pl.lit(now).alias("known_by"),
+        pl.lit(known_by).alias("known_by"),
     ).select(list(FORECASTS.columns))
+
+
+def recorded_clock(lake: Lake, model: str, cutoff: date, now: datetime) -> datetime:
+    """Returns the `known_by` that a night was published with, or `now` where it was not yet.
+
+    A night made again reads what it read the first time: later restatements do not rewrite it.
+    """
+    ledger = lake.read("forecasts", cutoff=cutoff, known_by=now)
+    mine = ledger.filter((pl.col("model") == model) & (pl.col("cutoff") == cutoff))
+    return now if mine.is_empty() else mine["known_by"].sort()[0]
 
 
 def nights(lake: Lake, models: list[str], known_by: datetime) -> list[date]:

@@ -15,6 +15,7 @@ import polars as pl
 from models.bundle import load_bundle
 from models.errors import RunError
 from tasks.lake.artifacts import Artifact
+from tasks.lake.calendar import next_session, session_open
 from tasks.lake.store import Lake
 
 UNGATED = "ungated"
@@ -55,8 +56,11 @@ def register(
     return lake.append("registry", pl.DataFrame([row]), now)
 
 
-def champion(lake: Lake, name: str, cutoff: date, known_by: datetime) -> Entry:
-    """Returns the newest champion whose labels had all matured at `cutoff`.
+def champion(lake: Lake, name: str, cutoff: date, known_by: datetime, exchange: str) -> Entry:
+    """Returns the champion of the night of `cutoff`.
+
+    That is the newest model, all of whose labels had matured at the cutoff, that was champion
+    before the next session opened. A night that had none takes the newest such model of today.
 
     Raises:
         RunError: There is no model yet, or every model was trained beyond the cutoff.
@@ -72,7 +76,9 @@ def champion(lake: Lake, name: str, cutoff: date, known_by: datetime) -> Entry:
             f"{closest['model']} has seen labels up to {closest['label_end']}. Train one with "
             f"`nightcast train --as-of {cutoff}` first, or forecast a later night."
         )
-    return _entry(fit.row(-1, named=True))
+    opening = session_open(exchange, next_session(exchange, cutoff))
+    then = fit.filter(pl.col("known_at") < opening)
+    return _entry((fit if then.is_empty() else then).row(-1, named=True))
 
 
 def manifest_of(root: Path, entry: Entry) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def entries(lake: Lake, known_by: datetime) -> list[Entry]:
 
 
 def _events(lake: Lake, name: str, known_by: datetime) -> pl.DataFrame:
-    known = lake.read("registry", cutoff=None, known_by=known_by)
+    known = lake.read("registry", cutoff=None, known_by=known_by, stamps=True)
     return known.filter((pl.col("name") == name) & (pl.col("event") == "champion")).sort("sequence")
 
 

@@ -64,6 +64,7 @@ def write_bundle(
 
 @task(
     name="register",
+    task_run_name="register",
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=2,
@@ -85,11 +86,17 @@ def register_model(root: Path, lake: str, bundle: Artifact, now: datetime) -> st
     retry_condition_fn=may_heal,
 )
 def publish_night(
-    root: Path, lake: str, bundle: Artifact, forecast: Artifact, cutoff: date, now: datetime
+    root: Path,
+    lake: str,
+    bundle: Artifact,
+    forecast: Artifact,
+    cutoff: date,
+    known_by: datetime,
+    now: datetime,
 ) -> int:
     """Appends the night's forecasts to the ledger; returns the new rows, 0 the second time."""
     manifest = load_bundle(root / bundle.uri).manifest
-    rows = ledger_rows(forecast.frame(root), manifest, cutoff, now)
+    rows = ledger_rows(forecast.frame(root), manifest, cutoff, known_by, now)
     return Lake(lake).append("forecasts", rows, now)
 
 

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 
 from models.bundle import FileCheckpoint
 from models.checkpoint import CurveRow
-from models.device import make_deterministic, resolve_device
+from models.device import keep_freed_memory, make_deterministic, resolve_device
 from tasks.lake.artifacts import Artifact, write_artifact, write_frames
 from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.store import Lake
@@ -99,6 +99,7 @@ def train_baselines(
 
 @task(
     name="count trial",
+    task_run_name="count trial",
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=2,
@@ -121,6 +122,7 @@ def open_trial(
 
 @task(
     name="close trial",
+    task_run_name="close trial",
     cache_policy=NO_CACHE,
     retries=2,
     retry_delay_seconds=2,
@@ -145,6 +147,7 @@ def _fit(
     epochs: int | None,
 ) -> FoldFit:
     make_deterministic()
+    keep_freed_memory()
     folder.mkdir(parents=True, exist_ok=True)
     return fit_network(
         panel,

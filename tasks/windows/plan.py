@@ -9,10 +9,11 @@ from datetime import date
 import numpy as np
 import polars as pl
 
+from models.errors import DataError
 from models.scaler import Scaler, fit_scaler
 from tasks.lake.panel import PanelArrays
 from tasks.windows.spec import SplitSpec
-from tasks.windows.splits import walk_forward
+from tasks.windows.splits import Fold, Span, walk_forward
 
 REFIT = -1
 SPANS = ("fit", "stop", "calibrate", "test")
@@ -49,6 +50,7 @@ def plan_windows(
             for name in SPANS
             for span in [getattr(fold, name)]
         }
+        _require_windows(fold, chosen)
         pieces += [_piece(fold.number, name, rows) for name, rows in chosen.items()]
         scaler = fit_scaler(panel.features, panel.target, chosen["fit"], lookback)
         spans = {name: asdict(getattr(fold, name)) for name in SPANS}
@@ -60,6 +62,16 @@ def plan_windows(
     span = {"fit": {**last, "labels_by": panel.label_end[rows].max().item()}}
     refit = _entry(REFIT, span, {"fit": rows}, scaler)
     return WindowPlan(pl.concat(pieces), {"folds": folds, "refit": refit})
+
+
+def _require_windows(fold: Fold, rows: dict[str, np.ndarray]) -> None:
+    for name in SPANS:
+        span: Span = getattr(fold, name)
+        if len(rows[name]) == 0:
+            raise DataError(
+                f"The {name} span of fold {fold.number} ({span.start} to {span.end}) holds no "
+                "complete labelled window; use longer spans, fewer folds or a shorter lookback."
+            )
 
 
 def _piece(fold: int, span: str, rows: np.ndarray) -> pl.DataFrame:

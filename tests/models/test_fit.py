@@ -134,6 +134,35 @@ def test_a_constant_target_is_learned():
     assert result.curve[-1].stop_loss < 0.01
 
 
+class LastBarTimesWeights(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.weights = nn.Parameter(torch.ones(4))
+
+    def forward(self, windows):
+        return windows[:, -1] @ self.weights
+
+
+def test_a_step_is_adamw_on_the_gradient_clipped_by_its_norm():
+    panel, rate, decay, most = make_panel(), 0.02, 0.1, 3.0
+    x, y = panel.values[20:60].double().numpy(), panel.labels[20:60].double().numpy()
+    weights, first, second, norms = np.ones(4), np.zeros(4), np.zeros(4), []
+    for step in range(1, 31):
+        gradient = 2 * x.T @ (x @ weights - y) / 40
+        norms.append(np.linalg.norm(gradient))
+        gradient *= min(1, most / norms[-1])
+        first = 0.9 * first + 0.1 * gradient
+        second = 0.999 * second + 0.001 * gradient**2
+        slope = first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        weights = weights * (1 - rate * decay) - rate * slope
+    assert max(norms) > most > min(norms), "the norm was clipped always or never"
+    chosen = settings(
+        epochs=30, batch_size=40, learning_rate=rate, weight_decay=decay, clip_norm=most
+    )
+    result = fit(LastBarTimesWeights, panel, ends(20, 60), None, LOOKBACK, chosen, seed=0)
+    np.testing.assert_allclose(result.weights["weights"].numpy(), weights, rtol=1e-4)
+
+
 class OverflowsAtTheSecondStep(nn.Module):
     def __init__(self):
         super().__init__()

@@ -21,6 +21,8 @@ def test_a_rank_that_is_a_whole_number_is_not_lifted_by_rounding():
         scores = np.arange(1.0, n + 1)
         low, high = conformal_offsets(scores, np.ones(n), (0.05, 0.95))
         assert (low, high) == ((n + 1) // 20, n + 1 - (n + 1) // 20)
+    # As floats 0.29 × 100 lies below 29, and 0.55 × 100 above 55.
+    assert conformal_offsets(np.arange(1.0, 100), np.ones(99), (0.29, 0.55)).tolist() == [29, 55]
 
 
 @pytest.mark.parametrize("n", [19, 50, 200])

@@ -59,6 +59,9 @@ def test_saved_states_are_not_changed_by_later_steps():
     noisy_fit(checkpoint, None)
     for earlier, later in pairwise(checkpoint.states):
         assert not same(earlier.tensors, later.tensors)
+    third = {name: value.clone() for name, value in checkpoint.states[2].tensors.items()}
+    noisy_fit(checkpoint.after(3), None)
+    assert same(checkpoint.states[2].tensors, third)
 
 
 @pytest.mark.parametrize(
