@@ -109,6 +109,9 @@ def _explain(error: dict[str, Any]) -> str:
         siblings = _fields_beside(path)
         hint = near(path[-1], siblings) or f" Known here: {', '.join(siblings)}."
         return f"{key}: there is no such key (value met: {error['input']!r}).{hint}"
+    if error["type"] == "union_tag_not_found":
+        kinds = sorted(m.model_fields["kind"].default for m in _models_in(ProviderSpec))
+        return f"{key}: no kind is given; add {key}.kind, one of {', '.join(kinds)}."
     message = error["msg"].removeprefix("Value error, ")
     met = error["input"]
     # Our own messages name the value; a long one would bury the sentence.

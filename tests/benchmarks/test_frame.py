@@ -163,10 +163,14 @@ def test_a_seed_gives_one_market():
 
 @pytest.mark.slow
 def test_night_measures_every_stage_of_both_flows():
-    asked = "--symbols 5 --years 3 --epochs 1 --max-windows 200 --repeats 1 --json".split()
+    sizes = {"symbols": 5, "years": 3, "epochs": 1, "max-windows": 200, "repeats": 1}
+    asked = [word for name, size in sizes.items() for word in (f"--{name}", str(size))] + ["--json"]
     command = (sys.executable, "-m", "tests.benchmarks.night", *asked)
     # A contender itself: its answer spans lines, so it is folded into one.
-    fold = "import json, subprocess, sys; print(json.dumps(json.loads(subprocess.check_output(sys.argv[1:]))))"
+    fold = (
+        "import json, subprocess, sys\n"
+        "print(json.dumps(json.loads(subprocess.check_output(sys.argv[1:]))))"
+    )
     outcome = run_rounds([Contender("night", (sys.executable, "-c", fold, *command))], 1)["night"]
     measured = outcome.medians()
     for stage in ("train.medians.fold", "train.medians.evaluation", "daily.medians.forecast"):

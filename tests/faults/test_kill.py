@@ -44,22 +44,20 @@ class Child:
             environment["PREFECT_API_URL"] = api
         name, *options = map(str, command)
         words = [dies_at, str(delay), name, str(config), "--root", str(root), *options]
-        self._process = subprocess.Popen(
+        self.said, self.servers = "", []
+        with subprocess.Popen(
             [sys.executable, "-m", "tests.faults.dying", *words],
             cwd=HOME,
             env=environment,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
-        )
-        self.servers = []
-        lines = []
-        for line in self._process.stderr:
-            lines.append(line)
-            if "Beginning flow run" in line:
-                self.servers = psutil.Process(self._process.pid).children(recursive=True)
-        self.code = self._process.wait()
-        self.said = "".join(lines)
+        ) as process:
+            for line in process.stderr:
+                self.said += line
+                if "Beginning flow run" in line:
+                    self.servers = psutil.Process(process.pid).children(recursive=True)
+        self.code = process.returncode
 
     @property
     def killed(self):
@@ -89,7 +87,7 @@ def test_killed_in_a_fold_between_folds_and_in_publishing_a_run_ends_like_an_und
     in_a_fold = Child(*files, TRAIN, dies_at="fit fold 0 seed 0: epoch=1/")
     assert in_a_fold.killed, in_a_fold.said
     assert in_a_fold.servers, "the server in process was not found"
-    gone, alive = psutil.wait_procs(in_a_fold.servers, timeout=30)
+    _, alive = psutil.wait_procs(in_a_fold.servers, timeout=30)
     assert not alive, "the killed run left its server behind"
     assert list(root.glob("work/fold-*/checkpoint.safetensors"))
     assert not list(root.glob("artifacts/fold/*"))
@@ -132,16 +130,13 @@ def test_killed_at_a_random_moment_a_run_ends_like_an_undisturbed_one(
     first = Child(*files, command, prefect_api, moment, delay)
     # A run that was about to end may have done so within the delay.
     assert first.killed or delay, first.said
-    finished = {name for name, state in first.states.items() if state in ("Completed", "Cached")}
     again = Child(*files, command, prefect_api)
     assert again.code == 0, again.said
-    repeated = {name for name in finished & set(again.states) if is_stage(name, again)}
+    finished = {name for name, state in first.states.items() if state in ("Completed", "Cached")}
+    repeated = [
+        name for name in finished if re.search(rf" {re.escape(name)}: \w+ begins", again.said)
+    ]
     assert not repeated, f"{moment} + {delay}: done twice"
     if command is TRAIN:
         assert Child(*files, DAILY, prefect_api).code == 0
     same_as(trained, root)
-
-
-def is_stage(name, child):
-    """Tells whether a child ran a cached stage of that name anew."""
-    return f"{name}: " in child.said and re.search(rf"{re.escape(name)}: \w+ begins", child.said)
