@@ -65,7 +65,7 @@ def _sentence(found: str, test: DieboldMariano, ic: Interval, ic_name: str, date
         )
     return (
         f"No edge: on {dates} dates the network is not shown to have both smaller errors than "
-        f"forecasting zero ({_p(test.p_better)}) and an {ic_name} above 0; {skill}."
+        f"forecasting zero ({_p(test.p_better)}) and a positive {ic_name}; {skill}."
     )
 
 

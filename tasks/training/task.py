@@ -39,15 +39,11 @@ def train_fold(
     device: str,
 ) -> Artifact:
     """Fits one network on one fold with one seed; a killed fit goes on after its last epoch."""
+    rows = _rows(root, windows, windows.read_json(root)["folds"][fold])
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    entry = windows.read_json(root)["folds"][fold]
-    rows = FoldRows.read(windows.frame(root), entry)
-    folder = root / "work" / key
-    fitted = _fit(panel, rows, network, training, seed, lookback, device, folder, None)
-    fill = _fit_files(fitted, {"fold": fold, "seed": seed})
-    artifact = write_artifact(root, "fold", key, fill, (features.sha256, windows.sha256))
-    shutil.rmtree(folder, ignore_errors=True)
-    return artifact
+    fitted = _fit(panel, rows, network, training, seed, lookback, device, root / "work" / key)
+    parents = (features.sha256, windows.sha256)
+    return _keep(root, "fold", key, fitted, {"fold": fold, "seed": seed}, parents)
 
 
 @cached_stage("refit", run_name="refit seed {seed}")
@@ -67,14 +63,13 @@ def train_refit(
 ) -> Artifact:
     """Fits on every matured label for the median best epoch of the folds."""
     epochs = refit_epochs([fold.read_json(root)["best_epoch"] for fold in folds])
+    rows = _rows(root, windows, windows.read_json(root)["refit"])
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    rows = FoldRows.read(windows.frame(root), windows.read_json(root)["refit"])
-    folder = root / "work" / key
-    fitted = _fit(panel, rows, network, training, seed, lookback, device, folder, epochs)
-    fill = _fit_files(fitted, {"fold": None, "seed": seed, "epochs": epochs})
-    artifact = write_artifact(root, "refit", key, fill, (features.sha256, windows.sha256))
-    shutil.rmtree(folder, ignore_errors=True)
-    return artifact
+    work = root / "work" / key
+    fitted = _fit(panel, rows, network, training, seed, lookback, device, work, epochs)
+    facts = {"fold": None, "seed": seed, "epochs": epochs}
+    parents = (features.sha256, windows.sha256, *(fold.sha256 for fold in folds))
+    return _keep(root, "refit", key, fitted, facts, parents)
 
 
 @cached_stage("baselines", run_name="baselines fold {fold}")
@@ -91,7 +86,7 @@ def train_baselines(
 ) -> Artifact:
     """Fits the null models on one fold and forecasts its calibrate and test rows."""
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    rows = FoldRows.read(windows.frame(root), windows.read_json(root)["folds"][fold])
+    rows = _rows(root, windows, windows.read_json(root)["folds"][fold])
     forecasts = fit_baselines(panel, rows, baselines)
     fill = write_frames({"forecasts": forecasts}, {"fold": fold})
     return write_artifact(root, "baselines", key, fill, (features.sha256, windows.sha256))
@@ -135,6 +130,10 @@ def close_trial(
     return complete_trial(Lake(lake), trial, evaluation.read_json(root)["trial"], now)
 
 
+def _rows(root: Path, windows: Artifact, entry: dict[str, Any]) -> FoldRows:
+    return FoldRows.read(windows.frame(root), entry)
+
+
 def _fit(
     panel: PanelArrays,
     rows: FoldRows,
@@ -143,12 +142,13 @@ def _fit(
     seed: int,
     lookback: int,
     device: str,
-    folder: Path,
-    epochs: int | None,
+    work: Path,
+    epochs: int | None = None,
 ) -> FoldFit:
+    """Fits with a checkpoint below `work`, which a killed fit goes on from."""
     make_deterministic()
     keep_freed_memory()
-    folder.mkdir(parents=True, exist_ok=True)
+    work.mkdir(parents=True, exist_ok=True)
     return fit_network(
         panel,
         rows,
@@ -157,13 +157,21 @@ def _fit(
         seed,
         lookback,
         resolve_device(device),
-        FileCheckpoint(folder / "checkpoint.safetensors"),
+        FileCheckpoint(work / "checkpoint.safetensors"),
         _log_epoch(epochs or training.epochs),
         epochs,
     )
 
 
-def _fit_files(fitted: FoldFit, facts: dict[str, Any]) -> Callable[[Path], int]:
+def _keep(
+    root: Path,
+    kind: str,
+    key: str,
+    fitted: FoldFit,
+    facts: dict[str, Any],
+    parents: tuple[str, ...],
+) -> Artifact:
+    """Writes what a fit left as an artifact, and only then lets its checkpoint go."""
     tables = {"curve": fitted.curve, "forecasts": fitted.forecasts}
     write = write_frames(tables, {**facts, "best_epoch": fitted.best_epoch})
 
@@ -171,7 +179,9 @@ def _fit_files(fitted: FoldFit, facts: dict[str, Any]) -> Callable[[Path], int]:
         save_file(fitted.weights, folder / "weights.safetensors")
         return write(folder)
 
-    return fill
+    artifact = write_artifact(root, kind, key, fill, parents)
+    shutil.rmtree(root / "work" / key, ignore_errors=True)
+    return artifact
 
 
 def _log_epoch(epochs: int) -> Callable[[CurveRow], None]:

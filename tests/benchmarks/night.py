@@ -9,16 +9,18 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Mapping
 from datetime import date
 from pathlib import Path
 
 from models.errors import RunError
 from tests.benchmarks import frame
-from tests.benchmarks.frame import Contender
+from tests.benchmarks.frame import Contender, Outcome
 from tests.benchmarks.table import render
 
 # Sessions of a past that is closed whenever this is run.
 LAST = date(2025, 12, 31)
+KINDS = ("train", "daily")
 SIZES = {
     "symbols": (50, "symbols of the universe"),
     "years": (5, "years of bars, 3 or more"),
@@ -72,15 +74,23 @@ def main(given: list[str] | None = None) -> None:
         try:
             made = frame.run_rounds([_prepare(config, chosen.symbols, chosen.years)], 1)
             days = made["prepare"].facts
-            stages = [_stages(config, kind, days[f"as_of_{kind}"]) for kind in ("train", "daily")]
-            flows = [_flow(config, kind, days[f"as_of_{kind}"]) for kind in ("train", "daily")]
+            stages = [_stages(config, kind, days[f"as_of_{kind}"]) for kind in KINDS]
+            flows = [_flow(config, kind, days[f"as_of_{kind}"]) for kind in KINDS]
             outcomes = frame.run_rounds(stages + (flows if chosen.flow else []), chosen.repeats)
         except RunError as error:
             sys.exit(str(error))
-    compared = [(f"nightcast {k}", k) for k in ("train", "daily")] if chosen.flow else []
-    sizes = {name.replace("-", "_"): vars(chosen)[name.replace("-", "_")] for name in SIZES}
+    compared = [(f"nightcast {k}", k) for k in KINDS] if chosen.flow else []
+    names = [name.replace("-", "_") for name in SIZES]
+    sizes = {name: getattr(chosen, name) for name in names}
     report = frame.report("night", sizes, made | outcomes, compared)
+    report["prefect_seconds"] = {ours: _excess(outcomes, flow, ours) for flow, ours in compared}
     print(json.dumps(report, indent=1) if chosen.json else render(report))
+
+
+def _excess(outcomes: Mapping[str, Outcome], flow: str, bare: str) -> float | None:
+    """Returns what the first round of a flow took beyond its stages; null where either is null."""
+    longer, shorter = (outcomes[name].rounds[0]["wall_seconds"] for name in (flow, bare))
+    return None if longer is None or shorter is None else round(longer - shorter, 3)
 
 
 def _spans(years: int) -> dict[str, int]:

@@ -7,8 +7,6 @@ without Prefect's engine (see `bare.py`) and print what each stage took.
 import argparse
 import json
 import os
-import time
-from collections.abc import Callable
 from datetime import date
 from importlib import import_module
 from pathlib import Path
@@ -40,10 +38,12 @@ def prepare(config: Path, symbols: int, first: date, last: date) -> dict[str, An
     """Writes the bars that the configuration names, and compiles the kernels."""
     from flows.config import load_config
     from tasks.features.engine import build
+    from tasks.ingest.spec import FilesSpec
     from tasks.lake.calendar import sessions
     from tests.benchmarks.synthetic import INDEX, make_market
 
     meter, loaded = Meter(), load_config(config)
+    assert isinstance(loaded.provider, FilesSpec)
     days = sessions(loaded.universe.exchange, first, last)
     with meter("market"):
         market = make_market(symbols, days)
@@ -66,16 +66,11 @@ def run_stages(kind: str, config: Path, root: Path, as_of: date) -> dict[str, An
         flow = import_module(f"flows.{kind}")
         flow_function = getattr(flow, kind).fn
         _strip(flow, meter)
-    began = time.perf_counter()
     with disable_run_logger():
         state = flow_function(load_config(config), as_of)
     if not state.is_completed() or state.name == "Skipped":
         raise SystemExit(f"The flow {kind} ended as {state.name}: {state.message}")
-    return {
-        **meter.result(),
-        "flow_seconds": round(time.perf_counter() - began, 3),
-        "device": _device(),
-    }
+    return {**meter.result(), "device": _device()}
 
 
 def _strip(flow: Any, meter: Meter) -> None:
@@ -89,8 +84,8 @@ def _strip(flow: Any, meter: Meter) -> None:
         if hasattr(flow, name):
             setattr(flow, name, measured(getattr(flow, name), meter, stage))
     # The copies that a report leaves in Prefect's UI need a server.
-    ignore: Callable[..., None] = lambda *_, **__: None  # noqa: E731
-    publishing.create_markdown_artifact = publishing.create_table_artifact = ignore
+    for name in ("create_markdown_artifact", "create_table_artifact"):
+        setattr(publishing, name, lambda *_, **__: None)
 
 
 def _device() -> str:

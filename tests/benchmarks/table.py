@@ -19,6 +19,8 @@ def render(report: Mapping[str, Any]) -> str:
     for pair, quotients in report["ratios"].items():
         shown = quotients or {"null": "one of them is missing"}
         lines += ["", f"{pair}:  " + "  ".join(f"{k} {v}" for k, v in shown.items())]
+    for name, excess in report.get("prefect_seconds", {}).items():
+        lines += ["", f"nightcast {name}: {excess} s beyond its stages (Prefect), first round"]
     return "\n".join(lines)
 
 

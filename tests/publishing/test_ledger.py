@@ -1,80 +1,102 @@
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime
 
-import polars as pl
 import pytest
 
 from tasks.lake.store import Lake
-from tasks.lake.tables import QUANTILE_COLUMNS
+from tasks.lake.tables import FORECASTS
 from tasks.publishing.ledger import ledger_rows, nights, recorded_clock
+from tests.publishing.nights import forecast, manifest
 
-MANIFEST = {
-    "id": "gru-a",
-    "state": "ungated",
-    "exchange": "XNYS",
-    "target": {"kind": "open_to_open", "horizon": 1},
-}
-FRIDAY = date(2026, 11, 20)
+# Thanksgiving was Thursday 28 November 2013; Friday the 29th closed at 18:00 UTC instead of 21:00.
+WEDNESDAY, FRIDAY, MONDAY = date(2013, 11, 27), date(2013, 11, 29), date(2013, 12, 2)
 
 
-def forecast(scores=(0.01, -0.02)) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            "symbol": ["A", "B"],
-            "score": scores,
-            "mean": scores,
-            **dict.fromkeys(QUANTILE_COLUMNS, scores),
-            "rank": [1, 2],
-        }
-    )
+def utc(day, hour, minute=0, second=0):
+    return datetime(2013, 11, day, hour, minute, second, tzinfo=UTC)
 
 
-def rows(cutoff: date, now: datetime, **options) -> pl.DataFrame:
-    made = forecast(**options)
-    return ledger_rows(made, MANIFEST, cutoff, now, now)
+def rows_of(cutoff, now, made=None, model="m"):
+    rows = forecast() if made is None else made
+    return ledger_rows(rows, manifest(model), cutoff, known_by=now, now=now)
 
 
 @pytest.mark.parametrize(
     ("cutoff", "now", "origin", "tradable"),
     [
-        # Friday's close to Monday's open, 14:30 UTC in winter.
-        (FRIDAY, datetime(2026, 11, 20, 22, tzinfo=UTC), "live", True),
-        (FRIDAY, datetime(2026, 11, 22, 22, tzinfo=UTC), "live", True),
-        (FRIDAY, datetime(2026, 11, 23, 14, 29, tzinfo=UTC), "live", True),
-        (FRIDAY, datetime(2026, 11, 23, 14, 30, tzinfo=UTC), "live", False),
-        (FRIDAY, datetime(2026, 11, 23, 21, 0, tzinfo=UTC), "replay", False),
-        # The day after Thanksgiving closes at 18:00 UTC.
-        (date(2026, 11, 27), datetime(2026, 11, 27, 18, 0, tzinfo=UTC), "live", True),
-        (date(2026, 11, 25), datetime(2026, 11, 27, 18, 0, tzinfo=UTC), "replay", False),
-        (date(2013, 3, 1), datetime(2026, 11, 23, tzinfo=UTC), "replay", False),
+        (WEDNESDAY, utc(27, 21), "live", True),
+        (WEDNESDAY, utc(28, 15), "live", True),  # the holiday
+        (WEDNESDAY, utc(29, 14, 29, 59), "live", True),
+        (WEDNESDAY, utc(29, 14, 30), "live", False),  # Friday's open
+        (WEDNESDAY, utc(29, 17, 59, 59), "live", False),
+        (WEDNESDAY, utc(29, 18), "replay", False),  # the half day is over
+        (FRIDAY, utc(29, 18), "live", True),
+        (FRIDAY, utc(30, 12), "live", True),  # Saturday
+        (FRIDAY, datetime(2013, 12, 2, 14, 29, tzinfo=UTC), "live", True),
+        (FRIDAY, datetime(2013, 12, 2, 14, 30, tzinfo=UTC), "live", False),
+        (FRIDAY, datetime(2026, 1, 5, 12, 0, tzinfo=UTC), "replay", False),
     ],
 )
-def test_origin_and_tradable_follow_the_calendar(cutoff, now, origin, tradable):
-    made = rows(cutoff, now)
-    assert made["origin"].unique().to_list() == [origin]
-    assert made["tradable"].unique().to_list() == [tradable]
+def test_a_forecast_is_live_on_its_own_night_and_tradable_until_the_next_open(
+    cutoff, now, origin, tradable
+):
+    rows = rows_of(cutoff, now)
+    assert set(rows["origin"]) == {origin}
+    assert set(rows["tradable"]) == {tradable}
 
 
-def test_a_night_published_twice_stands_once_however_late_the_second_is(tmp_path):
-    lake, now = Lake(tmp_path), datetime(2026, 11, 20, 22, tzinfo=UTC)
-    assert lake.append("forecasts", rows(FRIDAY, now), now) == 2
-    later = now + timedelta(days=9)
-    assert lake.append("forecasts", rows(FRIDAY, later), later) == 0
-    stands = lake.read("forecasts", cutoff=None, known_by=later)
-    assert stands["tradable"].to_list() == [True, True]
+def test_a_row_says_what_was_forecast_by_which_model_from_which_clock():
+    read, said = utc(27, 21), utc(28, 9)
+    rows = ledger_rows(forecast(), manifest("m"), WEDNESDAY, known_by=read, now=said)
+    assert dict(rows.schema) == dict(FORECASTS.columns)
+    first = rows.row(0, named=True)
+    assert (first["symbol"], first["rank"], first["mean"], first["q05"]) == ("A", 1, 0.01, -0.01)
+    assert (first["model"], first["gate"], first["cutoff"]) == ("m", "ungated", WEDNESDAY)
+    assert (first["target"], first["horizon"], first["unit"]) == ("open_to_open", 5, "log_return")
+    assert first["known_by"] == read
+    assert rows.row(1, named=True)["q05"] is None
+
+
+def test_publishing_a_night_again_adds_nothing_even_when_it_is_a_replay_by_then(tmp_path):
+    lake, night = Lake(tmp_path), utc(27, 22)
+    assert lake.append("forecasts", rows_of(WEDNESDAY, night), night) == 2
+    for later in (night, utc(29, 19), datetime(2014, 6, 2, tzinfo=UTC)):
+        assert lake.append("forecasts", rows_of(WEDNESDAY, later), later) == 0
+    kept = lake.read("forecasts", cutoff=None, known_by=utc(30, 0))
+    assert set(kept["origin"]) == {"live"}
+    assert kept["tradable"].all()
+    assert set(kept["known_by"]) == {night}
+
+
+def test_another_forecast_of_the_same_night_is_a_new_row_beside_the_old_one(tmp_path):
+    lake = Lake(tmp_path)
+    lake.append("forecasts", rows_of(WEDNESDAY, utc(27, 22)), utc(27, 22))
+    changed = rows_of(WEDNESDAY, utc(28, 22), forecast(mean=0.02))
+    assert lake.append("forecasts", changed, utc(28, 22)) == 1
+    for instant, mean in ((utc(28, 21), 0.01), (utc(28, 22), 0.02)):
+        seen = lake.read("forecasts", cutoff=WEDNESDAY, known_by=instant)
+        assert seen["mean"].to_list() == [mean, 0.0]
+
+
+def test_two_models_of_one_night_lie_beside_each_other(tmp_path):
+    lake, now = Lake(tmp_path), utc(27, 22)
+    for model in ("m", "n"):
+        assert lake.append("forecasts", rows_of(WEDNESDAY, now, model=model), now) == 2
 
 
 def test_a_night_made_again_reads_by_its_first_clock(tmp_path):
-    lake, now = Lake(tmp_path), datetime(2026, 11, 20, 22, tzinfo=UTC)
-    later = now + timedelta(days=9)
-    assert recorded_clock(lake, "gru-a", FRIDAY, now) == now
-    lake.append("forecasts", rows(FRIDAY, now), now)
-    assert recorded_clock(lake, "gru-a", FRIDAY, later) == now
-    assert recorded_clock(lake, "gru-b", FRIDAY, later) == later
+    lake, first, later = Lake(tmp_path), utc(27, 22), utc(30, 9)
+    assert recorded_clock(lake, "m", WEDNESDAY, first) == first
+    lake.append("forecasts", rows_of(WEDNESDAY, first), first)
+    assert recorded_clock(lake, "m", WEDNESDAY, later) == first
+    assert recorded_clock(lake, "m", FRIDAY, later) == later
+    assert recorded_clock(lake, "other", WEDNESDAY, later) == later
 
 
-def test_nights_are_those_of_the_models_asked_for(tmp_path):
-    lake, now = Lake(tmp_path), datetime(2026, 11, 20, 22, tzinfo=UTC)
-    for cutoff in (date(2013, 3, 1), date(2013, 2, 28)):
-        lake.append("forecasts", rows(cutoff, now), now)
-    assert nights(lake, ["gru-a"], now) == [date(2013, 2, 28), date(2013, 3, 1)]
-    assert nights(lake, ["gru-b"], now) == []
+def test_nights_are_those_of_the_models_asked_for_in_order(tmp_path):
+    lake, now = Lake(tmp_path), datetime(2013, 12, 3, tzinfo=UTC)
+    assert nights(lake, ["m"], now) == []
+    for cutoff, model in ((MONDAY, "m"), (WEDNESDAY, "m"), (FRIDAY, "n")):
+        lake.append("forecasts", rows_of(cutoff, now, model=model), now)
+    assert nights(lake, ["m"], now) == [WEDNESDAY, MONDAY]
+    assert nights(lake, ["m", "n"], now) == [WEDNESDAY, FRIDAY, MONDAY]
+    assert nights(lake, ["m"], utc(30, 0)) == []

@@ -1,90 +1,118 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
-from models.errors import RunError
-from tasks.lake.artifacts import Artifact
+from models.errors import ModelError, RunError
 from tasks.lake.store import Lake
-from tasks.publishing.registry import champion, entries, register
+from tasks.publishing.registry import champion, entries, manifest_of, register
+from tests.lake.frames import at
+from tests.publishing.nights import bundle_of, manifest
 
-NOW = datetime(2026, 1, 5, 12, tzinfo=UTC)
-LATER = datetime(2026, 2, 5, 12, tzinfo=UTC)
-
-
-def manifest(model: str, label_end: str, cutoff: str = "2013-03-01") -> dict[str, object]:
-    verdict = {"label": "no edge", "sentence": "No edge."}
-    return {"id": model, "cutoff": cutoff, "label_end": label_end, "verdict": verdict}
+# `at(0)` lies in January 2021: all of it was registered long after these nights.
+NIGHT = date(2013, 12, 2)
 
 
-def bundle(model: str) -> Artifact:
-    return Artifact(kind="bundle", key=model, uri=f"artifacts/bundle/{model}", sha256="s", rows=1)
+def enter(lake, model, label_end="2013-11-20", minute=0, name="sample"):
+    made = manifest(model, label_end)
+    return register(lake, name, made, bundle_of(model), at(minute))
 
 
-@pytest.fixture
-def lake(tmp_path):
-    return Lake(tmp_path / "lake")
+def chosen(lake, cutoff=NIGHT, known_by=None, name="sample"):
+    return champion(lake, name, cutoff, known_by or at(99), "XNYS").model
 
 
-def enter(lake, model, label_end, now=NOW, name="mine"):
-    return register(lake, name, manifest(model, label_end), bundle(model), now)
+def test_the_newest_model_whose_labels_had_matured_is_champion(tmp_path):
+    lake = Lake(tmp_path)
+    enter(lake, "old", "2013-11-01", 0)
+    enter(lake, "new", "2013-12-02", 1)
+    enter(lake, "later", "2013-12-03", 2)
+    assert chosen(lake) == "new"
+    assert chosen(lake, date(2013, 12, 3)) == "later"
+    assert chosen(lake, date(2013, 11, 29)) == "old"
 
 
-def of(lake, cutoff, now=LATER, name="mine"):
-    return champion(lake, name, cutoff, now, "XNYS").model
+def test_the_newest_is_the_last_one_entered_not_the_one_trained_furthest(tmp_path):
+    lake = Lake(tmp_path)
+    enter(lake, "further", "2013-11-20", 0)
+    enter(lake, "shorter", "2013-11-01", 1)
+    assert chosen(lake) == "shorter"
 
 
-def test_the_newest_model_is_champion_and_ungated(lake):
-    enter(lake, "a", "2013-03-01")
-    enter(lake, "b", "2013-03-01", LATER)
-    entry = champion(lake, "mine", date(2026, 2, 5), LATER, "XNYS")
-    assert (entry.model, entry.gate, entry.bundle) == ("b", "ungated", bundle("b"))
+def test_a_night_before_every_training_end_is_refused_by_model_and_day(tmp_path):
+    lake = Lake(tmp_path)
+    enter(lake, "far", "2013-12-20", 0)
+    enter(lake, "near", "2013-12-10", 1)
+    with pytest.raises(RunError) as caught:
+        chosen(lake)
+    assert str(caught.value) == (
+        "The night of 2013-12-02 lies before the training end of every model: near has seen "
+        "labels up to 2013-12-10. Train one with `nightcast train --as-of 2013-12-02` first, or "
+        "forecast a later night."
+    )
 
 
-def test_entering_the_champion_again_adds_nothing(lake):
-    assert enter(lake, "a", "2013-03-01") == 1
-    assert enter(lake, "a", "2013-03-01", LATER) == 0
+def test_without_a_model_of_that_name_the_command_to_run_is_named(tmp_path):
+    lake = Lake(tmp_path)
+    with pytest.raises(RunError, match="no model named 'sample' yet; run `nightcast train`"):
+        chosen(lake)
+    enter(lake, "other", name="other")
+    with pytest.raises(RunError, match="no model named 'sample'"):
+        chosen(lake)
 
 
-def test_an_earlier_model_becomes_champion_again(lake):
-    for model in ("a", "b", "a"):
-        enter(lake, model, "2013-03-01")
-    assert of(lake, date(2013, 3, 1)) == "a"
-    assert [e.model for e in entries(lake, LATER)] == ["a", "b", "a"]
+def test_registering_the_champion_again_adds_nothing(tmp_path):
+    lake = Lake(tmp_path)
+    assert [enter(lake, "a", minute=m) for m in (0, 0, 5)] == [1, 0, 0]
+    assert len(entries(lake, at(99))) == 1
 
 
-def test_a_night_before_the_last_label_takes_an_earlier_model(lake):
-    enter(lake, "old", "2013-01-15")
-    enter(lake, "new", "2013-03-01")
-    assert of(lake, date(2013, 2, 28)) == "old"
-    assert of(lake, date(2013, 3, 1)) == "new"
+def test_going_back_to_an_earlier_model_makes_it_champion_again(tmp_path):
+    lake = Lake(tmp_path)
+    assert [enter(lake, m, minute=n) for n, m in enumerate("aba")] == [1, 1, 1]
+    assert chosen(lake) == "a"
+    assert [e.model for e in entries(lake, at(99))] == ["a", "b", "a"]
 
 
-def test_a_night_that_no_model_may_see_is_refused_by_name(lake):
-    enter(lake, "gru-x", "2013-03-01")
-    with pytest.raises(RunError, match=r"2013-02-28.*gru-x has seen labels up to 2013-03-01"):
-        of(lake, date(2013, 2, 28))
-
-
-def test_a_past_night_keeps_the_champion_it_had(lake):
-    enter(lake, "then", "2025-12-31", NOW)
-    enter(lake, "since", "2025-12-31", LATER)
-    assert of(lake, date(2026, 1, 6)) == "then"
-    assert of(lake, date(2026, 2, 6)) == "since"
-
-
-def test_a_night_without_a_champion_of_its_own_takes_todays(lake):
-    enter(lake, "a", "2013-03-01")
-    enter(lake, "b", "2013-03-01", LATER)
-    assert of(lake, date(2013, 3, 4)) == "b"
-
-
-def test_names_do_not_mix_and_an_empty_registry_says_what_to_do(lake):
-    enter(lake, "a", "2013-03-01", name="other")
-    with pytest.raises(RunError, match=r"no model named 'mine'.*nightcast train"):
-        of(lake, date(2013, 3, 4))
-
-
-def test_a_model_is_unseen_before_it_was_entered(lake):
-    enter(lake, "a", "2013-03-01", LATER)
+def test_a_model_is_champion_from_its_registration_on(tmp_path):
+    lake = Lake(tmp_path)
+    enter(lake, "a", minute=0)
+    enter(lake, "b", minute=5)
+    assert chosen(lake, known_by=at(4)) == "a"
+    assert chosen(lake, known_by=at(5)) == "b"
     with pytest.raises(RunError, match="no model"):
-        of(lake, date(2013, 3, 4), now=NOW)
+        chosen(lake, known_by=at(-1))
+
+
+def test_a_past_night_keeps_the_model_that_was_champion_then(tmp_path):
+    lake = Lake(tmp_path)
+    # The session after NIGHT opens on 3 December at 14:30 UTC.
+    opening = datetime(2013, 12, 3, 14, 30, tzinfo=UTC)
+    for model, instant in (
+        ("that night's", opening - timedelta(microseconds=1)),
+        ("too late", opening),
+        ("today's", at(0)),
+    ):
+        register(lake, "sample", manifest(model), bundle_of(model), instant)
+    assert chosen(lake) == "that night's"
+    assert chosen(lake, date(2013, 12, 3)) == "too late"
+    assert chosen(lake, date(2021, 1, 4)) == "today's"
+
+
+def test_models_of_different_names_do_not_follow_one_another(tmp_path):
+    lake = Lake(tmp_path)
+    enter(lake, "a", name="sample", minute=0)
+    enter(lake, "b", name="other", minute=1)
+    assert (chosen(lake), chosen(lake, name="other")) == ("a", "b")
+
+
+def test_an_entry_holds_what_was_registered(tmp_path):
+    lake = Lake(tmp_path)
+    enter(lake, "a", "2013-11-20")
+    entry = champion(lake, "sample", NIGHT, at(9), "XNYS")
+    assert (entry.name, entry.event, entry.gate) == ("sample", "champion", "ungated")
+    assert (entry.cutoff, entry.label_end) == (date(2013, 11, 20), date(2013, 11, 20))
+    assert entry.bundle == bundle_of("a")
+    assert entry.evidence == {"verdict": {"label": "no edge"}}
+    assert entries(lake, at(9)) == [entry]
+    with pytest.raises(ModelError, match="cannot be read"):
+        manifest_of(tmp_path, entry)
