@@ -65,6 +65,8 @@ def prepare(place: Place, private: bool = False) -> str:
         "DO_NOT_TRACK": "1",
         "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
         "PREFECT_LOCAL_STORAGE_PATH": str(home / "storage"),
+        # The default is pickle, also for the exception of a run that failed.
+        "PREFECT_RESULTS_DEFAULT_SERIALIZER": "json",
         # The default of 20 s is too short for a busy machine's first start.
         "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "180",
         "PREFECT_LOGGING_FORMATTERS_STANDARD_FLOW_RUN_FMT": _LINE,

@@ -4,13 +4,13 @@ Pandera checks types, columns, nullability and ranges. It is blind to infinity a
 (44 s on 20 M rows), so polars checks those.
 """
 
-import pandera.errors
 import pandera.polars as pa
 import polars as pl
 import polars.selectors as cs
 
 from models.errors import DataError
 from tasks.features.spec import FeatureSpec
+from tasks.lake.contracts import require
 
 _KEYS = {
     "symbol": pa.Column(pl.String),
@@ -71,14 +71,7 @@ def check_features(frame: pl.DataFrame, spec: FeatureSpec) -> None:
 
 
 def _check_schema(frame: pl.DataFrame, schema: pa.DataFrameSchema) -> None:
-    try:
-        schema.validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as broken:
-        first = broken.schema_errors[0]
-        raise DataError(
-            f"The {schema.name} breaks its contract in {len(broken.schema_errors)} places, "
-            f"first: {str(first).splitlines()[0]}; mend what made it."
-        ) from broken
+    require(schema, frame, f"The {schema.name} breaks its contract", "mend what made it")
 
 
 def _check_keys(frame: pl.DataFrame, name: str) -> None:

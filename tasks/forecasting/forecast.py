@@ -14,6 +14,7 @@ from models.networks import build_network
 from models.panel import Panel
 from models.predict import predict
 from models.scaler import Scaler
+from tasks.forecasting.contracts import check_forecast
 from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS
 
@@ -34,7 +35,7 @@ def forecast(
         `horizon` sessions later), rank (1 is the highest score), sorted by rank.
 
     Raises:
-        DataError: No symbol has a complete window at the cutoff.
+        DataError: No symbol has a complete window at the cutoff, or a forecast is unfit.
     """
     manifest = bundle.manifest
     names, lookback = tuple(manifest["features"]), int(manifest["lookback"])
@@ -59,7 +60,8 @@ def forecast(
     )
     # Ties go by symbol, so that a rank never depends on the order of rows.
     ranked = frame.sort(["score", "symbol"], descending=[True, False])
-    return ranked.with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64))
+    ranks = pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
+    return check_forecast(ranked.with_columns(rank=ranks))
 
 
 def ensemble_mean(

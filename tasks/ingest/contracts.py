@@ -4,11 +4,10 @@ Values are not judged here: a bar with a bad value goes to quarantine with its r
 while a frame of the wrong shape is a fault of the provider and stops the run.
 """
 
-import pandera.errors
 import pandera.polars as pa
 import polars as pl
 
-from models.errors import DataError
+from tasks.lake import contracts
 
 
 class RawBars(pa.DataFrameModel):
@@ -50,14 +49,5 @@ ACTION_COLUMNS = {name: column.dtype.type for name, column in Actions.to_schema(
 
 def require(contract: type[pa.DataFrameModel], frame: pl.DataFrame) -> pl.DataFrame:
     """Returns `frame` if it meets the contract, else raises a DataError naming what does not."""
-    try:
-        contract.validate(frame, lazy=True)
-    except pandera.errors.SchemaErrors as errors:
-        met = pl.col("failure_case").fill_null("null")
-        cases = errors.failure_cases.select(pl.format("{} ({}: {})", "check", "column", met))
-        broken = cases.to_series().unique(maintain_order=True).head(5)
-        raise DataError(
-            f"A provider broke the contract {contract.__name__}: {', '.join(broken)}; "
-            "mend the provider."
-        ) from errors
-    return frame
+    subject = f"A provider broke the contract {contract.__name__}"
+    return contracts.require(contract, frame, subject, "mend the provider")

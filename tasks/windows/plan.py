@@ -12,11 +12,9 @@ import polars as pl
 from models.errors import DataError
 from models.scaler import Scaler, fit_scaler
 from tasks.lake.panel import PanelArrays
+from tasks.windows.contracts import REFIT, SPANS, check_plan
 from tasks.windows.spec import SplitSpec
 from tasks.windows.splits import Fold, Span, walk_forward
-
-REFIT = -1
-SPANS = ("fit", "stop", "calibrate", "test")
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def plan_windows(
     last = {"start": panel.dates[rows].min().item(), "end": panel.dates[rows].max().item()}
     span = {"fit": {**last, "labels_by": panel.label_end[rows].max().item()}}
     refit = _entry(REFIT, span, {"fit": rows}, scaler)
-    return WindowPlan(pl.concat(pieces), {"folds": folds, "refit": refit})
+    return WindowPlan(check_plan(pl.concat(pieces)), {"folds": folds, "refit": refit})
 
 
 def _require_windows(fold: Fold, rows: dict[str, np.ndarray]) -> None:

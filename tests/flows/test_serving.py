@@ -12,6 +12,7 @@ import pytest
 
 from flows.doctor import examine
 from flows.environment import Place, served_url
+from tests.flows.tiny import SYMBOLS, forecasts
 
 COMMAND = Path(sys.executable).with_name("nightcast")
 
@@ -81,3 +82,26 @@ def test_serve_schedules_both_flows_and_ends_with_everything_it_started(serving)
     assert not alive
     assert served_url(Place(root)) is None
     assert not (root / "serve.json").exists()
+
+
+@pytest.mark.slow
+def test_a_deployment_started_from_the_ui_publishes_and_a_killed_serve_leaves_no_server(serving):
+    root, process, api = serving
+    for name in ("weekly", "nightly"):
+        (deployment,) = [d for d in ask(f"{api}/deployments/filter", {}) if d["name"] == name]
+        started = ask(f"{api}/deployments/{deployment['id']}/create_flow_run", {"state": None})
+        # The process that serves says how each run of it ended.
+        for line in process.stdout:
+            if "completed with" in line or "exited with" in line or "Finished in state" in line:
+                state = ask(f"{api}/flow_runs/{started['id']}")["state"]
+                if state["type"] in ("COMPLETED", "FAILED", "CRASHED"):
+                    break
+        assert state["type"] == "COMPLETED", state
+    assert len(forecasts(root)) == len(SYMBOLS)
+
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive
+    assert served_url(Place(root)) is None
