@@ -15,7 +15,6 @@ Only the standard library is imported: see `_run`.
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
@@ -23,14 +22,13 @@ import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 from models.errors import RunError
+from tests.benchmarks.machine import machine
 
 HOME = Path(__file__).parents[2]
-_LIBRARIES = ("torch", "numpy", "polars", "numba", "deltalake", "scikit-learn", "prefect")
 
 Measures = dict[str, float | None]
 
@@ -201,21 +199,6 @@ def report(
     }
 
 
-def machine() -> dict[str, Any]:
-    """Returns what a figure depends on besides the code."""
-    return {
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
-        "cpu": _cpu_model(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3, 1),
-        "load_average": [round(load, 2) for load in os.getloadavg()],
-        "system": f"{platform.system()} {platform.release()} {platform.machine()}",
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in _LIBRARIES},
-    }
-
-
 def _positive(text: str) -> int:
     number = int(text)
     if number < 1:
@@ -272,18 +255,3 @@ def _flatten(answer: Mapping[str, Any], above: str = "") -> tuple[Measures, dict
 
 def _last(text: str) -> str:
     return text.splitlines()[-1] if text else "nothing"
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((s.split(":")[1].strip() for s in lines if s.startswith("model name")), "unknown")
-
-
-def _version(name: str) -> str | None:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
