@@ -1,17 +1,37 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 
 import pytest
 
 from flows.config import RunConfig, load_config
 from flows.session import plan_run
 from models.errors import DataError, UsageError
+from tasks.lake.calendar import sessions
+from tasks.lake.store import Lake
+from tasks.publishing.ledger import ledger_rows
+from tasks.publishing.registry import register
+from tests.publishing.nights import bundle_of, forecast, manifest
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 LAST = date(2013, 3, 1)
 
 
-def plan(tmp_path, kind="daily", as_of=None, *overrides):
-    return plan_run(load_config(None, overrides), kind, as_of, NOW, str(tmp_path / "lake"))
+REPLAY = ("provider.kind=sample", "provider.replay=true")
+# The 60 sessions before the history's last.
+REPLAYED = sessions("XNYS", date(2012, 12, 3), LAST)
+
+
+def plan(tmp_path, kind="daily", as_of=None, *overrides, now=NOW):
+    return plan_run(load_config(None, overrides), kind, as_of, now, str(tmp_path / "lake"))
+
+
+def publish(tmp_path, *cutoffs, name="sample", model="m"):
+    """Enters a model of that name and its forecasts of these nights."""
+    lake = Lake(tmp_path / "lake")
+    register(lake, name, manifest(model, "2012-12-03"), bundle_of(model), NOW)
+    for cutoff in cutoffs:
+        rows = ledger_rows(forecast(), manifest(model), cutoff, NOW, NOW)
+        lake.append("forecasts", rows, NOW)
 
 
 def test_the_newest_session_of_a_static_history_is_its_last(tmp_path):
@@ -48,11 +68,66 @@ def test_an_unknown_symbol_is_refused_with_the_near_name(tmp_path):
         plan(tmp_path, "train", None, 'universe.symbols=["MSFTT"]')
 
 
+def test_a_day_off_beyond_the_history_is_refused_too(tmp_path):
+    saturday = date(2014, 1, 4)
+    with pytest.raises(DataError, match=r"ends on 2013-03-01, before --as-of 2014-01-04"):
+        plan(tmp_path, "train", saturday)
+    # Rounded back, the Sunday after the last bar is inside it.
+    assert plan(tmp_path, "train", date(2013, 3, 3)).session == LAST
+
+
+@pytest.mark.parametrize("kind", ["train", "daily"])
+def test_a_session_counts_from_its_close_on(tmp_path, kind):
+    closes = datetime(2012, 12, 24, 18, 0, tzinfo=UTC)  # a half day
+    day = closes.date()
+    assert plan(tmp_path, kind, day, now=closes).session == day
+    with pytest.raises(UsageError, match=r"the last session that has closed at .* is 2012-12-21"):
+        plan(tmp_path, kind, day, now=closes - timedelta(seconds=1))
+
+
+def test_bars_dated_after_the_last_close_do_not_carry_the_newest_session_along(tmp_path):
+    # As if the history's last dates were typing errors.
+    noon = datetime(2013, 2, 27, 12, 0, tzinfo=UTC)
+    assert plan(tmp_path, now=noon).session == date(2013, 2, 26)
+
+
+def test_a_day_outside_the_calendar_is_bad_usage(tmp_path):
+    with pytest.raises(UsageError, match="1950-01-03 lies outside"):
+        plan(tmp_path, "daily", date(1950, 1, 3))
+
+
+def test_chosen_symbols_come_sorted(tmp_path):
+    chosen = plan(tmp_path, "daily", None, 'universe.symbols=["MSFT", "AAPL"]')
+    assert chosen.symbols == ("AAPL", "MSFT")
+
+
 def test_a_replay_trains_sixty_sessions_before_the_end_and_forecasts_from_there(tmp_path):
-    replay = ("provider.kind=sample", "provider.replay=true")
-    start = plan(tmp_path, "train", None, *replay).session
-    assert start == date(2012, 12, 3)
-    assert plan(tmp_path, "daily", None, *replay).session == start
+    assert len(REPLAYED) == 61
+    assert plan(tmp_path, "train", None, *REPLAY).session == REPLAYED[0]
+    assert plan(tmp_path, "daily", None, *REPLAY).session == REPLAYED[0]
+
+
+def test_a_replay_takes_one_unpublished_session_after_another(tmp_path):
+    for published, following in pairwise(REPLAYED[:4]):
+        publish(tmp_path, published)
+        assert plan(tmp_path, "daily", None, *REPLAY).session == following
+        assert plan(tmp_path, "train", None, *REPLAY).session == REPLAYED[0]
+
+
+def test_a_replay_counts_the_nights_of_its_own_models_only(tmp_path):
+    publish(tmp_path, *REPLAYED[:3], name="other", model="o")
+    assert plan(tmp_path, "daily", None, *REPLAY).session == REPLAYED[0]
+    publish(tmp_path, REPLAYED[0])
+    publish(tmp_path, REPLAYED[1], model="its successor")
+    assert plan(tmp_path, "daily", None, *REPLAY).session == REPLAYED[2]
+
+
+def test_a_replay_that_is_through_is_skipped_and_a_night_of_it_can_still_be_asked_for(tmp_path):
+    publish(tmp_path, LAST)
+    ended = plan(tmp_path, "daily", None, *REPLAY)
+    assert ended.session is None
+    assert ended.reason == "the replay has published every session up to 2013-03-01"
+    assert plan(tmp_path, "daily", REPLAYED[5], *REPLAY).session == REPLAYED[5]
 
 
 def test_the_default_configuration_is_the_sample():
