@@ -1,3 +1,4 @@
+import hashlib
 from datetime import UTC, date, datetime
 
 import polars as pl
@@ -51,10 +52,8 @@ def test_an_empty_text_and_a_null_differ():
 
 
 def test_the_digest_is_the_one_that_old_references_recorded():
-    # SHA-256 over name, type, length, null mask, values; computed by hand with hashlib below.
-    import hashlib
-
-    seen = hashlib.sha256(b"n:Int64;".replace(b";", b":2;"))
+    # Name, type and length; the mask of nulls; the values, 0 where there is none.
+    seen = hashlib.sha256(b"n:Int64:2;")
     seen.update(b"\x00\x01")
     seen.update((5).to_bytes(8, "little") + (0).to_bytes(8, "little"))
     assert digest_of(pl.DataFrame({"n": [5, None]})) == seen.hexdigest()

@@ -33,12 +33,13 @@ def loop_ends(frame, lookback, earlier_bars):
     return ends
 
 
+@pytest.mark.parametrize("earlier_bars", [0, 3])
 @pytest.mark.parametrize("lookback", [2, 5, 9])
 @pytest.mark.parametrize("seed", range(4))
-def test_windows_cross_neither_symbols_nor_masked_nor_early_rows(seed, lookback):
+def test_windows_cross_neither_symbols_nor_masked_nor_early_rows(seed, lookback, earlier_bars):
     frame = world(seed)
-    panel = panel_arrays(frame, names_of(frame), lookback, earlier_bars=3)
-    assert np.flatnonzero(panel.window_ends).tolist() == loop_ends(frame, lookback, 3)
+    panel = panel_arrays(frame, names_of(frame), lookback, earlier_bars)
+    assert np.flatnonzero(panel.window_ends).tolist() == loop_ends(frame, lookback, earlier_bars)
 
 
 def test_no_window_ends_where_the_volatility_is_unknown():
