@@ -12,7 +12,7 @@ from models.errors import DataError
 from models.intervals import apply
 from models.networks import build_network
 from models.panel import Panel
-from models.predict import predict
+from models.predict import predict_ensemble
 from models.scaler import Scaler
 from tasks.forecasting.contracts import check_forecast
 from tasks.lake.panel import PanelArrays, panel_arrays
@@ -75,9 +75,6 @@ def ensemble_mean(
     )
     options: dict[str, Any] = dict(manifest["network"])
     kind = options.pop("kind")
-    total = np.zeros(len(ends))
-    for weights in bundle.weights:
-        network = build_network(kind, inputs=len(panel.names), **options).to(device)
-        network.load_state_dict(weights)
-        total += predict(network, scaled, ends, int(manifest["lookback"]))
-    return total / len(bundle.weights) * scaler.target_scale
+    network = build_network(kind, inputs=len(panel.names), **options).to(device)
+    lookback = int(manifest["lookback"])
+    return predict_ensemble(network, bundle.weights, scaled, ends, lookback) * scaler.target_scale

@@ -91,6 +91,15 @@ def may_heal(_: Task[..., Any], __: TaskRun, state: State[Any]) -> bool:
     return not isinstance(state.result(raise_on_failure=False), NightcastError)
 
 
+# Options of a task that appends to a table: never cached, and tried again where that may help.
+WRITES_TO_LAKE: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "retries": 2,
+    "retry_delay_seconds": 2,
+    "retry_condition_fn": may_heal,
+}
+
+
 @task(name="snapshot", task_run_name="snapshot {table} of {symbols[0]} …", cache_policy=NO_CACHE)
 def snapshot(
     lake: str, table: str, symbols: Sequence[str], cutoff: date, known_by: datetime

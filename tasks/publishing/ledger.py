@@ -45,13 +45,19 @@ def ledger_rows(
     ).select(list(FORECASTS.columns))
 
 
+def published(lake: Lake, model: str, cutoff: date, known_by: datetime) -> pl.DataFrame:
+    """Returns the ledger's rows of one model for one night, best rank first."""
+    ledger = lake.read("forecasts", cutoff=cutoff, known_by=known_by)
+    mine = (pl.col("model") == model) & (pl.col("cutoff") == cutoff)
+    return ledger.filter(mine).sort("rank")
+
+
 def recorded_clock(lake: Lake, model: str, cutoff: date, now: datetime) -> datetime:
     """Returns the `known_by` that a night was published with, or `now` where it was not yet.
 
     A night made again reads what it read the first time: later restatements do not rewrite it.
     """
-    ledger = lake.read("forecasts", cutoff=cutoff, known_by=now)
-    mine = ledger.filter((pl.col("model") == model) & (pl.col("cutoff") == cutoff))
+    mine = published(lake, model, cutoff, now)
     return now if mine.is_empty() else mine["known_by"].sort()[0]
 
 

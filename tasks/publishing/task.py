@@ -16,9 +16,9 @@ from models.bundle import load_bundle, save_bundle
 from models.device import fingerprint, resolve_device
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact
 from tasks.lake.store import Lake
-from tasks.lake.task import cached_stage, may_heal
+from tasks.lake.task import WRITES_TO_LAKE, cached_stage
 from tasks.publishing.card import write_card
-from tasks.publishing.ledger import ledger_rows
+from tasks.publishing.ledger import ledger_rows, published
 from tasks.publishing.manifest import build_manifest
 from tasks.publishing.material import report_material
 from tasks.publishing.registry import register
@@ -65,10 +65,7 @@ def write_bundle(
 @task(
     name="register",
     task_run_name="register",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=may_heal,
+    **WRITES_TO_LAKE,
 )
 def register_model(root: Path, lake: str, bundle: Artifact, now: datetime) -> str:
     """Enters the bundle into the registry as champion and returns the model's id."""
@@ -80,10 +77,7 @@ def register_model(root: Path, lake: str, bundle: Artifact, now: datetime) -> st
 @task(
     name="publish",
     task_run_name="publish {cutoff}",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=may_heal,
+    **WRITES_TO_LAKE,
 )
 def publish_night(
     root: Path,
@@ -115,7 +109,8 @@ def write_report(
         now: The run's instant.
     """
     opened = load_bundle(root / bundle.uri)
-    tonight = _night(lake, opened.manifest["id"], cutoff, now)
+    model = opened.manifest["id"]
+    tonight = None if cutoff is None else published(Lake(lake), model, cutoff, now)
     material = report_material(root, opened, tonight, _lost(lake, opened.manifest, now))
     target = root / "reports" / f"{name}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -124,14 +119,6 @@ def write_report(
     draft.replace(target)
     _show_in_ui(opened.card, tonight)
     return target
-
-
-def _night(lake: str, model: str, cutoff: date | None, now: datetime) -> pl.DataFrame | None:
-    if cutoff is None:
-        return None
-    ledger = Lake(lake).read("forecasts", cutoff=cutoff, known_by=now)
-    mine = (pl.col("model") == model) & (pl.col("cutoff") == cutoff)
-    return ledger.filter(mine).sort("rank")
 
 
 def _lost(lake: str, manifest: dict[str, Any], now: datetime) -> pl.DataFrame:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from prefect import get_run_logger, task
-from prefect.cache_policies import NO_CACHE
 from prefect.exceptions import MissingContextError
 from safetensors.torch import save_file
 
@@ -17,7 +16,7 @@ from models.device import keep_freed_memory, make_deterministic, resolve_device
 from tasks.lake.artifacts import Artifact, write_artifact, write_frames
 from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.store import Lake
-from tasks.lake.task import cached_stage, may_heal
+from tasks.lake.task import WRITES_TO_LAKE, cached_stage
 from tasks.training.folds import FoldFit, FoldRows, fit_baselines, fit_network, refit_epochs
 from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
 from tasks.training.trials import complete_trial, count_trial, describe_trial
@@ -39,7 +38,7 @@ def train_fold(
     device: str,
 ) -> Artifact:
     """Fits one network on one fold with one seed; a killed fit goes on after its last epoch."""
-    rows = _rows(root, windows, windows.read_json(root)["folds"][fold])
+    rows = _rows(root, windows, fold)
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
     fitted = _fit(panel, rows, network, training, seed, lookback, device, root / "work" / key)
     parents = (features.sha256, windows.sha256)
@@ -63,7 +62,7 @@ def train_refit(
 ) -> Artifact:
     """Fits on every matured label for the median best epoch of the folds."""
     epochs = refit_epochs([fold.read_json(root)["best_epoch"] for fold in folds])
-    rows = _rows(root, windows, windows.read_json(root)["refit"])
+    rows = _rows(root, windows, None)
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
     work = root / "work" / key
     fitted = _fit(panel, rows, network, training, seed, lookback, device, work, epochs)
@@ -86,7 +85,7 @@ def train_baselines(
 ) -> Artifact:
     """Fits the null models on one fold and forecasts its calibrate and test rows."""
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    rows = _rows(root, windows, windows.read_json(root)["folds"][fold])
+    rows = _rows(root, windows, fold)
     forecasts = fit_baselines(panel, rows, baselines)
     fill = write_frames({"forecasts": forecasts}, {"fold": fold})
     return write_artifact(root, "baselines", key, fill, (features.sha256, windows.sha256))
@@ -95,10 +94,7 @@ def train_baselines(
 @task(
     name="count trial",
     task_run_name="count trial",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=may_heal,
+    **WRITES_TO_LAKE,
 )
 def open_trial(
     root: Path,
@@ -118,10 +114,7 @@ def open_trial(
 @task(
     name="close trial",
     task_run_name="close trial",
-    cache_policy=NO_CACHE,
-    retries=2,
-    retry_delay_seconds=2,
-    retry_condition_fn=may_heal,
+    **WRITES_TO_LAKE,
 )
 def close_trial(
     root: Path, lake: str, trial: dict[str, Any], evaluation: Artifact, now: datetime
@@ -130,7 +123,10 @@ def close_trial(
     return complete_trial(Lake(lake), trial, evaluation.read_json(root)["trial"], now)
 
 
-def _rows(root: Path, windows: Artifact, entry: dict[str, Any]) -> FoldRows:
+def _rows(root: Path, windows: Artifact, fold: int | None) -> FoldRows:
+    """Reads the rows of a fold, or, with None, of the refit."""
+    summary = windows.read_json(root)
+    entry = summary["refit"] if fold is None else summary["folds"][fold]
     return FoldRows.read(windows.frame(root), entry)
 
 

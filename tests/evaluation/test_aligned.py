@@ -6,19 +6,7 @@ import pytest
 
 from models.errors import DataError, UsageError
 from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.spec import EvaluationSpec
-from tests.evaluation.worlds import START, frames
-
-SPEC = EvaluationSpec(bootstrap_samples=200)
-
-
-def run(predictions, panel, benchmark, horizon=1):
-    return evaluate(predictions, panel, benchmark, horizon, SPEC, "gru")
-
-
-@pytest.fixture(scope="module")
-def few():
-    return frames(names=5, dates=240, skill=0.05)
+from tests.evaluation.worlds import SPEC, START, run
 
 
 def test_a_forecast_without_target_is_traded_and_not_scored(few):

@@ -2,22 +2,9 @@ from datetime import timedelta
 
 import numpy as np
 import polars as pl
-import pytest
 
-from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.spec import EvaluationSpec, PortfolioSpec
-from tests.evaluation.worlds import START, frames
-
-SPEC = EvaluationSpec(bootstrap_samples=200)
-
-
-def run(predictions, panel, benchmark, horizon=1):
-    return evaluate(predictions, panel, benchmark, horizon, SPEC, "gru")
-
-
-@pytest.fixture(scope="module")
-def few():
-    return frames(names=5, dates=240, skill=0.05)
+from tasks.evaluation.spec import PortfolioSpec
+from tests.evaluation.worlds import START, run
 
 
 def test_portfolios_span_the_forecasts_and_the_last_holding_period(few):

@@ -5,10 +5,17 @@ from datetime import date, timedelta
 import numpy as np
 import polars as pl
 
+from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.portfolio import Market
+from tasks.evaluation.spec import EvaluationSpec
 from tasks.lake.tables import QUANTILE_COLUMNS
 
 START = date(2010, 1, 4)
+SPEC = EvaluationSpec(bootstrap_samples=200)
+
+
+def run(predictions, panel, benchmark, horizon=1):
+    return evaluate(predictions, panel, benchmark, horizon, SPEC, "gru")
 
 
 def null_world(seed, dates, names, horizon, persistence):
