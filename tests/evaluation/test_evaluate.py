@@ -6,20 +6,7 @@ import polars as pl
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
-from tasks.evaluation.evaluate import evaluate
-from tasks.evaluation.spec import EvaluationSpec
-from tests.evaluation.worlds import START, frames
-
-SPEC = EvaluationSpec(bootstrap_samples=200)
-
-
-def run(predictions, panel, benchmark, horizon=1, spec=SPEC):
-    return evaluate(predictions, panel, benchmark, horizon, spec, "gru")
-
-
-@pytest.fixture(scope="module")
-def few():
-    return frames(names=5, dates=240, skill=0.05)
+from tests.evaluation.worlds import SPEC, START, frames, run
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ START = date(2010, 1, 4)
 SPEC = EvaluationSpec(bootstrap_samples=200)
 
 
-def run(predictions, panel, benchmark, horizon=1):
-    return evaluate(predictions, panel, benchmark, horizon, SPEC, "gru")
+def run(predictions, panel, benchmark, horizon=1, spec=SPEC):
+    return evaluate(predictions, panel, benchmark, horizon, spec, "gru")
 
 
 def null_world(seed, dates, names, horizon, persistence):
