@@ -125,11 +125,21 @@ def quarantine(
     root: Root = None,
     symbol: Annotated[str | None, typer.Option(help="Only this symbol.")] = None,
     as_json: Json = False,
+    release: Annotated[
+        datetime | None,
+        typer.Option(formats=["%Y-%m-%d"], help="Release --symbol's row of this date."),
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why the row may pass; kept for auditors.")] = "",
 ) -> None:
-    """Shows the refused bars, each with its rule and the value met."""
+    """Shows the refused and held bars, each with its rule and the value met; releases one."""
     from flows import show
 
-    rows = show.quarantine(_existing(root), symbol)
+    place = _existing(root)
+    if release is not None:
+        rows = _released(place, symbol, release.date(), reason)
+        _emit(rows, as_json, lambda: show.plain_table("Released", rows))
+        return
+    rows = show.quarantine(place, symbol)
     _emit(rows, as_json, lambda: show.plain_table("Quarantine", rows))
 
 
@@ -281,6 +291,19 @@ def _print_verdict(place: Place, config: RunConfig) -> None:
     from flows import show
 
     _out.print(show.verdict_panel(place, config.name))
+
+
+def _released(place: Place, symbol: str | None, day: date, reason: str) -> list[dict[str, Any]]:
+    from getpass import getuser
+
+    from flows import show
+    from flows.environment import one_run
+    from models.errors import UsageError
+
+    if symbol is None:
+        raise UsageError(f"--release {day} names no symbol; add --symbol.")
+    with one_run(place, f"Another run works below {place.root}; waiting for it to end."):
+        return show.release(place, symbol, day, reason, getuser())
 
 
 def _emit(rows: list[dict[str, Any]], as_json: bool, table: Callable[[], object]) -> None:

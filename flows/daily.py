@@ -7,11 +7,12 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.config import RunConfig
 from flows.environment import data_root
 from flows.naming import name_this_run
-from flows.prices import ingest
+from flows.prices import WORKERS, ingest
 from flows.session import plan_run
 from tasks.features.spec import FeatureSpec, TargetSpec
 from tasks.features.task import build_features
@@ -22,7 +23,7 @@ from tasks.publishing.registry import champion, manifest_of
 from tasks.publishing.task import publish_night, write_report
 
 
-@flow(name="daily", log_prints=False)
+@flow(name="daily", log_prints=False, task_runner=ThreadPoolTaskRunner(max_workers=WORKERS))
 def daily(
     config: RunConfig = RunConfig(),  # noqa: B008  (frozen; Prefect reads the form's defaults here)
     as_of: date | None = None,
@@ -57,7 +58,7 @@ def daily(
         actions=prices.actions,
         features=FeatureSpec(features=manifest["features"], lookback=manifest["earlier_bars"]),
         target=TargetSpec(**manifest["target"]),
-        exchange=manifest["exchange"],
+        members=prices.members,
     )
     forecast = make_forecast(
         root=root, bundle=model.bundle, features=features, cutoff=session, device=plan.device

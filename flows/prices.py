@@ -1,25 +1,31 @@
-"""Ingestion as both flows use it: fetch in batches, check the losses, fix what was read."""
+"""Ingestion as both flows use it: fetch in batches, close the night, fix what is read."""
 
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
 from flows.config import RunConfig
 from flows.session import Plan
-from tasks.ingest.task import check_losses, fetch_batch
+from tasks.ingest.holdings import Night
+from tasks.ingest.task import close_ingestion, fetch_batch, keep_members, tidy_lake
 from tasks.lake.artifacts import TableRef
+from tasks.lake.membership import Membership
 from tasks.lake.task import snapshot
 
 # Some 300 task runs a flow are well within Prefect's reach whatever the universe.
 BATCH = 150
+# Batches at the same time: one waits for the network while another is judged and written.
+WORKERS = 4
 
 
 @dataclass(frozen=True)
 class Prices:
-    """References to what the stages after ingestion read."""
+    """References to what the stages after ingestion read, and who was a member when."""
 
     bars: TableRef
     actions: TableRef
     benchmark: TableRef | None
+    members: Membership
 
 
 def ingest(
@@ -36,25 +42,52 @@ def ingest(
     What comes in is known at `now`; what is read was known by `known_by`, by default `now` too.
     """
     known_by = known_by or now
-    wanted = [*plan.symbols, *([plan.benchmark] if plan.benchmark else [])]
+    members = keep_members(lake, config.name, plan.membership, known_by, now)
+    night = Night(
+        session=session,
+        exchange=config.universe.exchange,
+        now=now,
+        run=run,
+        quality=config.quality,
+        currency=config.universe.currency,
+    )
+    listed_on = dict(plan.membership.select("symbol", "exchange").iter_rows())
+    listed_on |= dict.fromkeys(_index(plan), night.exchange)
+    wanted = [*plan.symbols, *_index(plan)]
     fetching = [
         fetch_batch.submit(
             lake,
             config.provider,
+            config.fallback,
             batch,
             batch[0],
             len(batch) - 1,
-            session,
-            config.universe.exchange,
-            now,
-            run,
+            night.on(exchange),
         )
-        for batch in (wanted[i : i + BATCH] for i in range(0, len(wanted), BATCH))
+        for exchange, batch in _batches(wanted, listed_on)
     ]
-    check_losses([f.result() for f in fetching], config.quality, session)
-    bars = snapshot(lake, "bars", plan.symbols, session, known_by)
-    actions = snapshot(lake, "actions", plan.symbols, session, known_by)
+    for batch in fetching:
+        batch.result()
+    close_ingestion(lake, wanted, night)
+    tidy_lake(lake)
+    symbols = members.symbols(session)
+    bars = snapshot(lake, "bars", symbols, session, known_by)
+    actions = snapshot(lake, "actions", symbols, session, known_by)
     index = None
     if plan.benchmark:
         index = snapshot(lake, "bars", (plan.benchmark,), session, known_by)
-    return Prices(bars, actions, index)
+    return Prices(bars, actions, index, members)
+
+
+def _index(plan: Plan) -> list[str]:
+    """Returns the benchmark where it has to be fetched besides the members."""
+    return [plan.benchmark] if plan.benchmark and plan.benchmark not in plan.symbols else []
+
+
+def _batches(
+    symbols: Sequence[str], listed_on: Mapping[str, str]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yields batches of symbols that follow the sessions of one exchange."""
+    for exchange in sorted({listed_on[s] for s in symbols}):
+        own = [s for s in symbols if listed_on[s] == exchange]
+        yield from ((exchange, own[i : i + BATCH]) for i in range(0, len(own), BATCH))

@@ -1,15 +1,23 @@
 """What a run is about, settled before anything is written: its universe and its session."""
 
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime, timedelta
 from typing import Literal
+
+import polars as pl
 
 from flows.config import RunConfig
 from models.device import resolve_device
 from models.errors import DataError, UsageError
 from tasks.ingest.providers import Provider, open_provider
-from tasks.ingest.universe import members
-from tasks.lake.calendar import last_closed_session, last_session, next_session
+from tasks.ingest.universe import members, survivorship
+from tasks.lake.calendar import (
+    is_session,
+    last_final_session,
+    last_session,
+    local_date,
+    next_session,
+)
 from tasks.lake.store import Lake
 from tasks.publishing.ledger import nights
 from tasks.publishing.registry import entries
@@ -23,13 +31,19 @@ Kind = Literal["train", "daily"]
 
 @dataclass(frozen=True)
 class Plan:
-    """Universe and session of a run; `session` is None where there is nothing to do."""
+    """Universe and session of a run; `session` is None where there is nothing to do, for `reason`.
+
+    `symbols` are all that were ever members by the session; `survivorship` says in plain words who
+    is missing.
+    """
 
     symbols: tuple[str, ...]
+    membership: pl.DataFrame
     benchmark: str | None
     session: date | None
     reason: str
     device: str
+    survivorship: str
 
 
 def plan_run(
@@ -54,9 +68,18 @@ def plan_run(
     """
     device = resolve_device(config.training.device).type
     provider = open_provider(config.provider)
-    symbols = members(provider, config.universe)
     session, reason = _session(config, kind, provider, as_of, now, lake)
-    return Plan(symbols, provider.benchmark(), session, reason, device)
+    # Where there is nothing to do, the universe is still checked, for bad usage to come out.
+    who = members(provider, config.universe, session or local_date(config.universe.exchange, now))
+    return Plan(
+        symbols=who.ever,
+        membership=who.membership,
+        benchmark=provider.benchmark(),
+        session=session,
+        reason=reason,
+        device=device,
+        survivorship=survivorship(config.universe, who.membership, provider),
+    )
 
 
 def _session(
@@ -68,9 +91,9 @@ def _session(
     lake: str,
 ) -> tuple[date | None, str]:
     exchange, last = config.universe.exchange, provider.last_session()
-    closed = last_closed_session(exchange, now)
+    final = last_final_session(exchange, now, timedelta(minutes=config.quality.final_after_minutes))
     if as_of is not None:
-        _require_past(as_of, closed, now)
+        _require_past(as_of, final, exchange, now)
         session = last_session(exchange, as_of)
         if kind == "daily" and session != as_of:
             return None, f"{exchange} held no session on {as_of}"
@@ -81,22 +104,40 @@ def _session(
             )
         return session, ""
     if last is None:
-        today = now.astimezone(UTC).date()
-        if kind == "daily" and closed != today:
-            return None, f"{exchange} held no session that closed on {today}"
-        return closed, ""
+        return _live(config, kind, final, now, lake)
     if getattr(config.provider, "replay", False):
         return _replayed(config, kind, last, now, lake)
     # A mistyped date in a file must not carry the run beyond what has closed.
-    return last_session(exchange, min(last, closed)), ""
+    return last_session(exchange, min(last, final)), ""
 
 
-def _require_past(as_of: date, closed: date, now: datetime) -> None:
-    if as_of > closed and as_of >= now.astimezone(UTC).date():
+def _require_past(as_of: date, final: date, exchange: str, now: datetime) -> None:
+    # A day off, today's too, is no future: there is nothing to wait for.
+    if as_of > final and (as_of > local_date(exchange, now) or is_session(exchange, as_of)):
         raise UsageError(
-            f"--as-of {as_of} is in the future: the last session that has closed at "
-            f"{now:%Y-%m-%d %H:%M} UTC is {closed}; take that or an earlier date."
+            f"--as-of {as_of} is in the future: the last session whose bars are final at "
+            f"{now:%Y-%m-%d %H:%M} UTC is {final}; take that or an earlier date."
         )
+
+
+def _live(
+    config: RunConfig, kind: Kind, final: date, now: datetime, lake: str
+) -> tuple[date | None, str]:
+    """Returns the newest session, unless today is a holiday and that night is published already.
+
+    A night that failed is thus made up for on a holiday too, or after midnight.
+    """
+    exchange = config.universe.exchange
+    today = local_date(exchange, now)
+    if kind == "daily" and not is_session(exchange, today) and final in _published(config, now, lake):
+        return None, f"{exchange} held no session on {today}, and {final} is published"
+    return final, ""
+
+
+def _published(config: RunConfig, now: datetime, lake: str) -> list[date]:
+    store = Lake(lake)
+    models = [e.model for e in entries(store, now) if e.name == config.name]
+    return nights(store, models, now)
 
 
 def _replayed(
@@ -106,9 +147,7 @@ def _replayed(
     start = last_session(exchange, last, back=REPLAYED_SESSIONS)
     if kind == "train":
         return start, ""
-    store = Lake(lake)
-    models = [e.model for e in entries(store, now) if e.name == config.name]
-    published = nights(store, models, now)
+    published = _published(config, now, lake)
     session = next_session(exchange, published[-1]) if published else start
     if session > last:
         return None, f"the replay has published every session up to {last}"

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from flows.environment import Place
 from models.errors import RunError, UsageError, near
+from tasks.ingest import review
 from tasks.lake.artifacts import Artifact
 from tasks.lake.store import Lake
 from tasks.publishing.registry import entries, manifest_of
@@ -96,13 +97,17 @@ def models(place: Place) -> list[dict[str, Any]]:
 
 
 def quarantine(place: Place, symbol: str | None) -> list[dict[str, Any]]:
-    """Returns the refused rows, newest date last."""
-    columns = ["symbol", "date", "rule", "field", "value", "source"]
-    rows = Lake(place.lake).read("quarantine", cutoff=None, known_by=_now())
-    if symbol is not None:
-        rows = rows.filter(pl.col("symbol") == symbol)
-    shown = rows.select(columns).sort("symbol", "date", "rule")
-    return shown.with_columns(pl.col("date").cast(pl.String)).to_dicts()
+    """Returns the refused rows and the held bars, by symbol and date."""
+    rows = review.pending(Lake(place.lake), _now(), symbol)
+    return rows.with_columns(pl.col("date").cast(pl.String)).to_dicts()
+
+
+def release(
+    place: Place, symbol: str, day: date, reason: str, reviewer: str
+) -> list[dict[str, Any]]:
+    """Releases what is refused or held of a symbol on a day; returns the reviews written."""
+    rows = review.release(Lake(place.lake), symbol, day, reason, reviewer, _now())
+    return rows.with_columns(pl.col("date").cast(pl.String)).to_dicts()
 
 
 def newest_report(place: Place, as_of: date | None) -> Path:

@@ -7,11 +7,12 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.config import RunConfig
 from flows.environment import data_root
 from flows.naming import name_this_run
-from flows.prices import ingest
+from flows.prices import WORKERS, ingest
 from flows.session import plan_run
 from tasks.evaluation.task import evaluate_folds
 from tasks.features.task import build_features
@@ -20,7 +21,7 @@ from tasks.training.task import close_trial, open_trial, train_baselines, train_
 from tasks.windows.task import make_windows
 
 
-@flow(name="train", log_prints=False)
+@flow(name="train", log_prints=False, task_runner=ThreadPoolTaskRunner(max_workers=WORKERS))
 def train(
     config: RunConfig = RunConfig(),  # noqa: B008  (frozen; Prefect reads the form's defaults here)
     as_of: date | None = None,
@@ -53,7 +54,7 @@ def train(
         actions=prices.actions,
         features=config.features,
         target=config.target,
-        exchange=config.universe.exchange,
+        members=prices.members,
     )
     shape: dict[str, Any] = {
         "root": root,
@@ -107,6 +108,7 @@ def train(
         refits=refits,
         evaluation=evaluation,
         tables=[prices.bars, prices.actions],
+        survivorship=plan.survivorship,
         device=plan.device,
     )
     model = register_model(root, lake, bundle, now)

@@ -1,5 +1,7 @@
 """Splits and dividends read out of prices, and prices freed from later splits."""
 
+import math
+
 import polars as pl
 
 # Adjusted closes are published to six decimals or so; a smaller step is their rounding.
@@ -7,6 +9,10 @@ _SMALLEST_STEP = 5e-4
 _SMALLEST_SPLIT = 1.2
 _SPLIT_TOLERANCE = 0.01
 _DENOMINATORS = (1, 2, 3, 4, 5)
+# Stock dividends of 5 % and its multiples are as usual as splits are.
+_USUAL_DENOMINATORS = (*range(1, 11), 20)
+_USUAL_TOLERANCE = 1e-3
+_LARGEST_USUAL = 50.0
 
 
 def recover_actions(bars: pl.DataFrame, with_splits: bool = True) -> pl.DataFrame:
@@ -77,6 +83,22 @@ def undo_split_adjustment(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFr
         .with_columns(*(pl.col(c) * factor for c in prices), pl.col("volume") / factor)
         .select(bars.columns)
     )
+
+
+def is_odd_split(split: pl.Expr) -> pl.Expr:
+    """Tells whether shares are hardly ever split so: often it is a spin-off put as a split."""
+    size = pl.max_horizontal(split, 1 / split)
+    near = [
+        ((size * q).round() / q / size - 1).abs() <= _USUAL_TOLERANCE for q in _USUAL_DENOMINATORS
+    ]
+    return ~pl.any_horizontal(near) | (size > _LARGEST_USUAL)
+
+
+def like_split(move: float, tolerance: float) -> bool:
+    """Tells whether a log move is within `tolerance` of a small rational's, as a split left out."""
+    size = math.exp(abs(move))
+    nearest = (round(size * q) / q for q in _DENOMINATORS)
+    return any(n >= _SMALLEST_SPLIT and abs(n / size - 1) <= tolerance for n in nearest)
 
 
 def _as_split(step: pl.Expr) -> pl.Expr:

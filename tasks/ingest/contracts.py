@@ -11,7 +11,11 @@ from tasks.lake import contracts
 
 
 class RawBars(pa.DataFrameModel):
-    """Bars as traded, one row for each bar served, good or bad."""
+    """Bars as traded, one row for each bar served, good or bad.
+
+    `adj_close` is the source's own, whatever day it is anchored at, and `currency` what it says the
+    prices are in; null where it says nothing.
+    """
 
     symbol: pl.String
     date: pl.Date = pa.Field(nullable=True)
@@ -20,6 +24,8 @@ class RawBars(pa.DataFrameModel):
     low: pl.Float64 = pa.Field(nullable=True)
     close: pl.Float64 = pa.Field(nullable=True)
     volume: pl.Float64 = pa.Field(nullable=True)
+    adj_close: pl.Float64 = pa.Field(nullable=True)
+    currency: pl.String = pa.Field(nullable=True)
     source: pl.String
 
     class Config:
@@ -29,11 +35,11 @@ class RawBars(pa.DataFrameModel):
 
 
 class Actions(pa.DataFrameModel):
-    """Splits (new shares per old) and dividends (cash per share of the ex-date, as traded)."""
+    """Splits (new shares per old), dividends and capital gains (cash per share of the ex-date)."""
 
     symbol: pl.String
     date: pl.Date = pa.Field(nullable=True)
-    kind: pl.String = pa.Field(isin=["split", "dividend"])
+    kind: pl.String = pa.Field(isin=["split", "dividend", "capital_gain"])
     value: pl.Float64 = pa.Field(nullable=True)
     source: pl.String
 
@@ -43,8 +49,26 @@ class Actions(pa.DataFrameModel):
         strict = True
 
 
+class Listings(pa.DataFrameModel):
+    """What a source says of a symbol itself, one row a symbol; null where it says nothing."""
+
+    symbol: pl.String
+    currency: pl.String = pa.Field(nullable=True)
+    timezone: pl.String = pa.Field(nullable=True)
+    instrument: pl.String = pa.Field(nullable=True)
+    first_traded: pl.Date = pa.Field(nullable=True)
+
+    class Config:
+        """No further columns."""
+
+        strict = True
+
+
 RAW_BAR_COLUMNS = list(RawBars.to_schema().columns)
 ACTION_COLUMNS = {name: column.dtype.type for name, column in Actions.to_schema().columns.items()}
+
+
+LISTING_COLUMNS = {n: column.dtype.type for n, column in Listings.to_schema().columns.items()}
 
 
 def require(contract: type[pa.DataFrameModel], frame: pl.DataFrame) -> pl.DataFrame:

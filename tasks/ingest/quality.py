@@ -1,94 +1,96 @@
 """Refuses bars and actions that cannot be true; each refused row goes to quarantine with its rule.
 
-1. The rules on single rows are tried in the order of `RULES`; a row is refused by the first one
-   it breaks, and the column at fault is named.
-2. Among the rows left, a key (symbol, date) may stand once. Repeats that agree keep one and
-   quarantine the rest; repeats that disagree are all refused, as none is known to be the true one.
-3. Every row served is therefore either good or quarantined once, and the ceiling counts rows.
+1. The rules on single rows are tried in the order of `rules.RULES`; a row is refused by the first
+   one it breaks, and the column at fault is named.
+2. A refused row that a person has released passes after all, unless nothing could be done with it.
+3. Among the rows left, a key (symbol, date) may stand once. Repeats that agree keep one and
+   quarantine the rest; repeats that disagree are all refused, as none is known to be the true one,
+   unless a person has said which.
+4. Every row served is therefore either good or quarantined once, and the ceiling counts rows.
 
-A price jump is no fault by itself: crashes are real.
+A price jump is no fault by itself: crashes are real, and `judge.py` weighs them.
 """
 
 from collections.abc import Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
 
 import polars as pl
 
 from models.errors import DataError
+from tasks.ingest.actions import is_odd_split
+from tasks.ingest.quarantine import (
+    PRICES,
+    TAPE,
+    Fault,
+    bar_text,
+    quarantined,
+    refuse_faulty,
+    refuse_repeats,
+    released,
+    text,
+)
 from tasks.ingest.spec import QualitySpec
 
-RULES: Mapping[str, str] = {
-    "null_date": "The date is missing.",
-    "off_calendar": "The exchange did not trade on that day.",
-    "null_price": "An open, high, low or close is missing.",
-    "non_finite_price": "A price is infinite or not a number.",
-    "non_positive_price": "A price is zero or negative.",
-    "high_below_low": "The high is below the low.",
-    "open_or_close_outside_range": "Open or close lies outside low..high by over a millionth.",
-    "null_volume": "The volume is missing.",
-    "non_finite_volume": "The volume is infinite or not a number.",
-    "negative_volume": "The volume is negative.",
-    "non_positive_action": "A split or dividend is missing, not finite, zero or negative.",
-    "dividend_not_below_close": "The dividend is no less than the close before it, per new share.",
-    "duplicate_key": "The key stands more than once; repeats that agree keep one row.",
-}
-
-_PRICES = ("open", "high", "low", "close")
 _TOLERANCE = 1e-6
-_QUARANTINE = ("symbol", "date", "rule", "field", "value", "occurrence", "source")
+_LARGE_DIVIDEND = 0.2
+# A night serves a few sessions of a symbol, and one bad bar of them is no fifth of its history.
+_YEAR = 252
+_CASH = ("dividend", "capital_gain")
 
 
-class _Fault(NamedTuple):
-    """`found` is true for rows that break `rule` by their column `field` ("row": by several)."""
-
-    rule: str
-    field: str
-    found: pl.Expr
-
-
-def check(bars: pl.DataFrame, sessions: Sequence[date]) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Returns the good bars and the quarantine, each sorted by symbol and date.
+def check(
+    bars: pl.DataFrame,
+    sessions: Sequence[date],
+    currency: Mapping[str, str],
+    reviews: pl.DataFrame,
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Returns the good bars (without `currency`) and the quarantine, sorted by symbol and date.
 
     Args:
         bars: Raw bars (`contracts.RawBars`).
         sessions: The exchange's sessions over all dates of `bars`.
+        currency: What a symbol's prices are to be in; where it or the bar says none, any will do.
+        reviews: What people have released (`tables.REVIEWS`).
     """
-    values = (*_PRICES, "volume")
-    sound, faulty = _refuse_faulty(bars, _bar_faults(sessions), values)
-    good, repeats = _refuse_repeats(sound, ("symbol", "date"), values)
-    return good, _numbered(pl.concat([faulty, repeats]))
+    served = bars.with_columns(kind=pl.lit("bar"))
+    sound, faulty = _sift(served, _bar_faults(sessions, currency), reviews)
+    good, repeats = refuse_repeats(sound, ("symbol", "date"), TAPE, bar_text(), reviews)
+    return good.drop("kind", "currency"), quarantined(pl.concat([faulty, repeats]))
 
 
-def check_actions(actions: pl.DataFrame, bars: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Returns the good actions and the quarantine.
+def check_actions(
+    actions: pl.DataFrame, bars: pl.DataFrame, reviews: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Returns the good actions, with `flags`, and the quarantine.
 
     Args:
-        actions: Splits and dividends (`contracts.Actions`).
-        bars: Good as-traded bars; a dividend is held against the last close before its date, in
-            the shares of that date. Without an earlier bar there is nothing to hold it against.
+        actions: Splits and cash (`contracts.Actions`).
+        bars: symbol, date, close: good as-traded bars, of one date the first row counting. The
+            cash of a day is held against the last close before it, in the shares of that day.
+            Without an earlier bar there is nothing to hold it against.
+        reviews: What people have released (`tables.REVIEWS`).
     """
-    finite, faulty = _refuse_faulty(actions, _action_faults(), ("kind", "value"))
-    sound, repeats = _refuse_repeats(finite, ("symbol", "date", "kind"), ("value",))
-    splits = sound.filter(kind="split").select("symbol", "date", split="value")
-    closes = bars.select("symbol", "date", previous_close="close").sort("symbol", "date")
-    weighed = (
-        sound.join(splits, on=["symbol", "date"], how="left")
-        .sort("symbol", "date", "kind")
-        .join_asof(
-            closes,
-            on="date",
-            by="symbol",
-            strategy="backward",
-            allow_exact_matches=False,
-            check_sortedness=False,
-        )
-        .with_columns(pl.col("previous_close") / pl.col("split").fill_null(1.0))
+    words = text("kind", "value")
+    finite, faulty = refuse_faulty(actions, _action_faults(), words)
+    sound, repeats = refuse_repeats(finite, ("symbol", "date", "kind"), ("value",), words, reviews)
+    weighed = _weighed(sound, bars)
+    is_cash = pl.col("kind").is_in(_CASH)
+    too_high = is_cash & (pl.col("cash") >= pl.col("before"))
+    dearness = text("kind", "value", "cash", "before")
+    good, dear = refuse_faulty(
+        weighed, [Fault("dividend_not_below_close", "row", too_high)], dearness
     )
-    too_high = (pl.col("kind") == "dividend") & (pl.col("value") >= pl.col("previous_close"))
-    faults = [_Fault("dividend_not_below_close", "row", too_high)]
-    good, dear = _refuse_faulty(weighed, faults, ("kind", "value", "previous_close"))
-    return good.select(actions.columns), _numbered(pl.concat([faulty, repeats, dear]))
+    large = is_cash & (pl.col("cash") >= _LARGE_DIVIDEND * pl.col("before"))
+    odd = (pl.col("kind") == "split") & is_odd_split(pl.col("value"))
+    flags = (
+        pl.when(large.fill_null(False))
+        .then(pl.lit("large_dividend"))
+        .when(odd)
+        .then(pl.lit("odd_split"))
+        .otherwise(pl.lit(""))
+    )
+    refused = pl.concat([faulty, repeats, dear.select(faulty.columns)])
+    return good.select(*actions.columns, flags=flags), quarantined(refused)
 
 
 def count_by_symbol(frame: pl.DataFrame) -> dict[str, int]:
@@ -101,104 +103,127 @@ def enforce_ceiling(
 ) -> None:
     """Raises a DataError when more was refused than `spec` allows.
 
+    Shares are of at least a year of bars: a night serves a handful, and one bad bar among five is
+    no sign of a bad source.
+
     Args:
         served: Bars received, by symbol.
         refused: Bars in quarantine, by symbol; a symbol without any may be left out.
+        spec: The ceilings.
     """
-    shares = {s: refused.get(s, 0) / n for s, n in served.items() if n}
+    shares = {s: refused.get(s, 0) / max(n, _YEAR) for s, n in served.items() if n}
     if not shares:
         return
     worst = max(shares, key=lambda s: (shares[s], s))
     if shares[worst] > spec.max_refused_per_symbol:
         raise DataError(
             f"{worst} lost {refused[worst]} of {served[worst]} bars to quarantine "
-            f"({shares[worst]:.2%}), more than max_refused_per_symbol="
-            f"{spec.max_refused_per_symbol:g} allows; look at the quarantine, then mend the "
-            "source, leave the symbol out or raise the ceiling."
+            f"({shares[worst]:.2%} of {max(served[worst], _YEAR)}), more than "
+            f"max_refused_per_symbol={spec.max_refused_per_symbol:g} allows; look at the "
+            "quarantine, then mend the source, leave the symbol out or raise the ceiling."
         )
     lost, total = sum(refused.values()), sum(served.values())
-    if lost / total > spec.max_refused_total:
+    share = lost / max(total, _YEAR)
+    if share > spec.max_refused_total:
         raise DataError(
-            f"{lost} of {total} bars went to quarantine ({lost / total:.2%}), more than "
-            f"max_refused_total={spec.max_refused_total:g} allows, the worst symbol being {worst} "
-            f"({shares[worst]:.2%}); look at the quarantine, then mend the source or raise the "
-            "ceiling."
+            f"{lost} of {total} bars went to quarantine ({share:.2%} of {max(total, _YEAR)}), more "
+            f"than max_refused_total={spec.max_refused_total:g} allows, the worst symbol being "
+            f"{worst} ({refused.get(worst, 0)}); look at the quarantine, then mend the source or "
+            "raise the ceiling."
         )
 
 
-def _bar_faults(sessions: Sequence[date]) -> list[_Fault]:
+def _bar_faults(sessions: Sequence[date], currency: Mapping[str, str]) -> list[Fault]:
     low, high = pl.col("low"), pl.col("high")
     floor, roof = low * (1 - _TOLERANCE), high * (1 + _TOLERANCE)
     outside = [~pl.col(c).is_between(floor, roof) for c in ("open", "close")]
     volume, traded = pl.col("volume"), pl.Series(sessions, dtype=pl.Date).implode()
+    named = pl.col("currency")
+    # Most sources say no currency, and then no symbol needs looking up.
+    expected = pl.col("symbol").replace_strict(currency, default=None, return_dtype=pl.String)
+    foreign = pl.when(named.is_not_null()).then(named != expected) if currency else pl.lit(False)
     return [
-        _Fault("null_date", "date", pl.col("date").is_null()),
-        _Fault("off_calendar", "date", ~pl.col("date").is_in(traded)),
-        *(_Fault("null_price", c, pl.col(c).is_null()) for c in _PRICES),
-        *(_Fault("non_finite_price", c, ~pl.col(c).is_finite()) for c in _PRICES),
-        *(_Fault("non_positive_price", c, pl.col(c) <= 0) for c in _PRICES),
-        _Fault("high_below_low", "row", high < low),
-        _Fault("open_or_close_outside_range", "row", pl.any_horizontal(outside)),
-        _Fault("null_volume", "volume", volume.is_null()),
-        _Fault("non_finite_volume", "volume", ~volume.is_finite()),
-        _Fault("negative_volume", "volume", volume < 0),
+        Fault("null_date", "date", pl.col("date").is_null()),
+        Fault("off_calendar", "date", ~pl.col("date").is_in(traded)),
+        *(Fault("null_price", c, pl.col(c).is_null()) for c in PRICES),
+        *(Fault("non_finite_price", c, ~pl.col(c).is_finite()) for c in PRICES),
+        *(Fault("non_positive_price", c, pl.col(c) <= 0) for c in PRICES),
+        Fault("high_below_low", "row", high < low),
+        Fault("open_or_close_outside_range", "row", pl.any_horizontal(outside)),
+        Fault("non_finite_volume", "volume", ~volume.is_finite()),
+        Fault("negative_volume", "volume", volume < 0),
+        Fault("wrong_currency", "currency", foreign),
     ]
 
 
-def _action_faults() -> list[_Fault]:
+def _action_faults() -> list[Fault]:
     sound = pl.col("value").is_finite() & (pl.col("value") > 0)
     return [
-        _Fault("null_date", "date", pl.col("date").is_null()),
-        _Fault("non_positive_action", "row", ~sound.fill_null(False)),
+        Fault("null_date", "date", pl.col("date").is_null()),
+        Fault("non_positive_action", "row", ~sound.fill_null(False)),
     ]
 
 
-def _refuse_faulty(
-    rows: pl.DataFrame, faults: Sequence[_Fault], shown: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Returns the rows without fault and the quarantine of the others, under their first fault."""
-    # Most rows are sound: one pass finds the others, and only those are asked for their rule.
-    faulty = pl.any_horizontal(f.found.fill_null(False) for f in faults)
-    first = pl.coalesce(pl.when(f.found).then(pl.lit(i)) for i, f in enumerate(faults))
-    broken = rows.filter(faulty).with_columns(fault=first)
-    refused = (
-        _quarantined(broken.filter(fault=i), f.rule, f.field, shown) for i, f in enumerate(faults)
+def _weighed(actions: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Adds the day's `cash` and the close `before`, both per share of that day."""
+    day = ["symbol", "date"]
+    value, kind = pl.col("value"), pl.col("kind")
+    days = actions.group_by(day).agg(
+        cash=value.filter(kind.is_in(_CASH)).sum(), split=value.filter(kind == "split").product()
     )
-    return rows.filter(~faulty), pl.concat(refused)
-
-
-def _refuse_repeats(
-    rows: pl.DataFrame, key: Sequence[str], values: Sequence[str]
-) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Returns the rows, sorted, whose key stands once, and the quarantine of the others."""
-    ordered = rows.sort("symbol", "date", maintain_order=True).with_row_index("_row")
-    # Once sorted, a repeated date stands next to its like; grouping all rows takes far longer.
-    as_above = pl.all_horizontal(
-        pl.col(c).eq_missing(pl.col(c).shift(1)) for c in ("symbol", "date")
-    )
-    suspects = ordered.filter(as_above | as_above.shift(-1, fill_value=False))
-    at_odds = pl.struct(values).n_unique().over(key) > 1
-    repeats = suspects.filter(at_odds | (pl.int_range(pl.len()).over(key) > 0))
-    good = ordered.join(repeats, on="_row", how="anti", maintain_order="left").drop("_row")
-    return good, _quarantined(repeats, "duplicate_key", "row", (*key[2:], *values))
-
-
-def _quarantined(rows: pl.DataFrame, rule: str, field: str, shown: Sequence[str]) -> pl.DataFrame:
-    whole = pl.concat_str(
-        [pl.format("{}={}", pl.lit(c), pl.col(c).cast(pl.String).fill_null("null")) for c in shown],
-        separator=" ",
-    )
-    value = whole if field == "row" else pl.col(field).cast(pl.String).fill_null("null")
-    return rows.select(
-        "symbol", "date", rule=pl.lit(rule), field=pl.lit(field), value=value, source="source"
-    )
-
-
-def _numbered(quarantine: pl.DataFrame) -> pl.DataFrame:
-    """Numbers rows that are equal otherwise, so that the second of two is not taken for known."""
-    what = ("symbol", "date", "rule", "field", "value")
+    # Of equal dates the join takes the last row, which reversing makes the first one given.
+    closes = bars.join(days, on="symbol", how="semi").reverse().sort(day, maintain_order=True)
     return (
-        quarantine.with_columns(occurrence=pl.int_range(pl.len(), dtype=pl.Int64).over(what))
-        .select(_QUARANTINE)
-        .sort("symbol", "date", "rule", maintain_order=True)
+        actions.join(days, on=day, how="left")
+        .sort("symbol", "date", "kind")
+        .join_asof(
+            closes.select(*day, before="close"),
+            on="date",
+            by="symbol",
+            strategy="backward",
+            allow_exact_matches=False,
+            check_sortedness=False,
+        )
+        .with_columns(pl.col("before") / pl.col("split"))
     )
+
+
+def _sift(
+    bars: pl.DataFrame, faults: Sequence[Fault], reviews: pl.DataFrame
+) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Returns what `refuse_faulty` does; a released bar must still obey the other rules."""
+    sound, faulty = refuse_faulty(bars, faults, bar_text())
+    faulty = _naming_repeats(faulty, sound)
+    passing = faulty.filter(released(faulty, reviews))
+    if passing.is_empty():
+        return sound, faulty
+    faulty = faulty.filter(~released(faulty, reviews))
+    for (rule,), rows in passing.group_by("rule", maintain_order=True):
+        others = [f for f in faults if f.rule != rule]
+        obeying, breaking = _sift(rows.select(bars.columns), others, reviews)
+        sound, faulty = pl.concat([sound, obeying]), pl.concat([faulty, breaking])
+    return sound, faulty
+
+
+def _naming_repeats(faulty: pl.DataFrame, sound: pl.DataFrame) -> pl.DataFrame:
+    """Adds to the text of an off-calendar bar that it repeats the bar before, if it does."""
+    closed = faulty.filter(rule="off_calendar").with_row_index("_row")
+    if closed.is_empty():
+        return faulty
+    near = sound.join(closed.select("symbol").unique(), on="symbol", how="semi")
+    before = near.sort("symbol", "date").select(
+        "symbol", "date", before="date", **{f"{c}_before": c for c in PRICES}
+    )
+    repeats = pl.all_horizontal(pl.col(c) == pl.col(f"{c}_before") for c in PRICES)
+    named = (
+        closed.sort("symbol", "date")
+        .join_asof(before, on="date", by="symbol", check_sortedness=False)
+        .with_columns(
+            seen=pl.when(repeats)
+            .then(pl.format("{} repeats {}", "seen", "before"))
+            .otherwise("seen")
+        )
+        .sort("_row")
+    )
+    others = faulty.filter(pl.col("rule") != "off_calendar")
+    return pl.concat([others, named.select(faulty.columns)])

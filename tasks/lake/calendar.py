@@ -3,7 +3,7 @@
 import warnings
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 
 import exchange_calendars
@@ -20,6 +20,7 @@ class _Schedule:
     """All that a calendar knows, from `start` on; the three tuples go in step."""
 
     start: date
+    zone: tzinfo
     days: tuple[date, ...]
     opens: tuple[datetime, ...]
     closes: tuple[datetime, ...]
@@ -80,14 +81,32 @@ def last_closed_session(exchange: str, now: datetime) -> date:
 
     A half day counts from its early close on.
     """
-    if now.tzinfo is None:
-        raise UsageError(f"now={now.isoformat()} has no time zone; give a UTC instant.")
+    _require_zone(now)
     schedule = _schedule(exchange)
     closed = bisect_right(schedule.closes, now)
     # Past the calendar's end the newest session is not known, so the last one listed is no answer.
     if closed in (0, len(schedule.closes)):
         raise _beyond(exchange, now.astimezone(UTC).date())
     return schedule.days[closed - 1]
+
+
+def last_final_session(exchange: str, now: datetime, margin: timedelta) -> date:
+    """Returns the last session that closed `margin` before `now` or earlier.
+
+    A source goes on correcting a bar for a while after the close; by then it is taken as final.
+    """
+    return last_closed_session(exchange, now - margin)
+
+
+def local_date(exchange: str, now: datetime) -> date:
+    """Returns the date that the exchange's own clocks show at `now`."""
+    _require_zone(now)
+    return now.astimezone(_schedule(exchange).zone).date()
+
+
+def closes(exchange: str, start: date, end: date) -> list[tuple[date, datetime]]:
+    """Returns the sessions from `start` to `end`, each with the UTC instant of its close."""
+    return [(day, session_close(exchange, day)) for day in sessions(exchange, start, end)]
 
 
 def session_open(exchange: str, day: date) -> datetime:
@@ -106,11 +125,16 @@ def _schedule(exchange: str) -> _Schedule:
     with warnings.catch_warnings():
         # exchange_calendars 4.13 reads `Series.values`, which pandas 3.1 announces to change.
         warnings.filterwarnings("ignore", category=DeprecationWarning)
-        bound = exchange_calendars.get_calendar(exchange).bound_min()
-        start = _EARLIEST if bound is None else max(bound, _EARLIEST)
-        calendar = exchange_calendars.get_calendar(exchange, start=start)
+        try:
+            calendar = exchange_calendars.get_calendar(exchange, start=_EARLIEST)
+            start = _EARLIEST
+        except ValueError:
+            # Some calendars reach less far back. Asking all of them would build each one twice.
+            start = exchange_calendars.get_calendar(exchange).bound_min()
+            calendar = exchange_calendars.get_calendar(exchange, start=start)
         return _Schedule(
             start.date(),
+            calendar.tz,
             tuple(calendar.sessions.date),
             tuple(calendar.opens.dt.to_pydatetime()),
             tuple(calendar.closes.dt.to_pydatetime()),
@@ -123,6 +147,11 @@ def _position(exchange: str, day: date) -> int:
     if place == len(days) or days[place] != day:
         raise UsageError(f"{day} is no session of {exchange}; ask for a day on which it trades.")
     return place
+
+
+def _require_zone(now: datetime) -> None:
+    if now.tzinfo is None:
+        raise UsageError(f"now={now.isoformat()} has no time zone; give a UTC instant.")
 
 
 def _require_known(exchange: str, day: date) -> None:

@@ -15,7 +15,9 @@ def forward_factors(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
 
     `split_factor[t]` is the product of the splits (new shares per old) with ex-date ≤ t.
     `total_factor[t]` is that times the product, over dividends with ex-date s ≤ t, of
-    p / (p − dividend[s]), where p is the last close before s in the shares of s.
+    p / (p − dividend[s]), where p is the last close before s in the shares of s. Every kind but
+    `split` is cash; what is paid on one day adds up. A withdrawn action (a split of 1, a dividend
+    of 0) changes nothing.
     An action counts from the symbol's first bar on or after its date; before the symbol's second
     bar it has nothing to act on and is left out.
 
@@ -57,10 +59,35 @@ def forward_factors(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
 
 
 def adjust(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
-    """Returns the panel: total-return prices and split-adjusted volume, sorted by symbol, date."""
-    return forward_factors(bars, actions).select(
+    """Returns the panel: total-return prices and split-adjusted volume, sorted by symbol, date.
+
+    A bar whose column `held` is true is neither in it nor the bar before an action.
+    """
+    return forward_factors(_usable(bars), actions).select(
         "symbol",
         "date",
         *(pl.col(c) * pl.col("total_factor") for c in PRICES),
         pl.col("volume") / pl.col("split_factor"),
     )
+
+
+def back_adjusted(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Returns prices and volumes as vendors publish them, anchored at each symbol's last bar.
+
+    For charts and for comparison with a vendor's adjusted close only, never for a feature or a
+    label: the next action rewrites every row. The convention is that of CRSP and Yahoo: a bar
+    before an ex-date is multiplied by 1 − dividend/p, p the last close before it in the shares of
+    the ex-date, and divided by the split; its volume is multiplied by the split. What counts, and
+    from which bar on, is as in `forward_factors`; held bars are left out as in `adjust`.
+    """
+    total, split = pl.col("total_factor"), pl.col("split_factor")
+    return forward_factors(_usable(bars), actions).select(
+        "symbol",
+        "date",
+        *(pl.col(c) * (total / total.last().over("symbol")) for c in PRICES),
+        pl.col("volume") * (split.last().over("symbol") / split),
+    )
+
+
+def _usable(bars: pl.DataFrame) -> pl.DataFrame:
+    return bars.filter(~pl.col("held")) if "held" in bars.columns else bars

@@ -22,7 +22,7 @@ class PanelArrays:
         dates: [N] datetime64[D].
         label_end: [N] datetime64[D], session at whose open the label is known, NaT where none.
         window_ends: [N] bool, whether a full window of unmasked rows of one symbol ends here, at
-            a row whose volatility is known.
+            a row whose volatility is known and on which the symbol is a member of the universe.
     """
 
     features: np.ndarray
@@ -75,6 +75,7 @@ def panel_arrays(
     volatility = frame["volatility"].to_numpy().astype(np.float64)
     # An interval is scaled by the volatility at the window's end, so it must be known there.
     ends = (_run_lengths(usable, codes) >= lookback) & np.isfinite(volatility)
+    ends &= frame["member"].to_numpy()
     if not ends.any():
         raise DataError(
             f"No symbol has {lookback} unmasked rows in a row after {earlier_bars} earlier bars "

@@ -8,8 +8,6 @@
    key the newest: by `known_at`, then by commit.
 """
 
-import hashlib
-import json
 import os
 import random
 import time
@@ -24,6 +22,7 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 
 from models.errors import DataError, UsageError
 from tasks.lake.artifacts import TableRef
+from tasks.lake.rows import asked, conform, digest_of, newest, unlike
 from tasks.lake.tables import STAMPS, Table, table_named
 
 # delta-rs drops old log entries after 30 days by default; an auditor needs all of them.
@@ -60,7 +59,7 @@ class Lake:
         shape = table_named(table)
         if known_at.tzinfo is None:
             raise UsageError(f"known_at={known_at} has no time zone; give a UTC instant.")
-        rows = _conform(rows, shape)
+        rows = conform(rows, shape)
         if rows.is_empty():
             return 0
         for attempt in range(_ATTEMPTS):
@@ -78,9 +77,7 @@ class Lake:
                     delta,
                     stamped,
                     mode="append",
-                    commit_properties=CommitProperties(
-                        app_transactions=[Transaction(_WRITER, number)], max_commit_retries=0
-                    ),
+                    commit_properties=as_next(delta),
                 )
                 return fresh.height
             except CommitFailedError:
@@ -98,6 +95,7 @@ class Lake:
         cutoff: date | None,
         known_by: datetime,
         symbols: Sequence[str] | None = None,
+        since: date | None = None,
         stamps: bool = False,
     ) -> pl.DataFrame:
         """Returns the newest known row of each key, sorted by key.
@@ -107,20 +105,45 @@ class Lake:
             cutoff: Last date a row may have happened on; None reads all dates.
             known_by: UTC instant; rows learned later are not seen.
             symbols: Only these symbols; None reads all.
+            since: First date a row may have happened on; None reads from the beginning. A row
+                without a date is seen whatever the dates asked for.
             stamps: Also return `known_at` and `commit`.
         """
         shape = table_named(table)
         columns = list(shape.stored) if stamps else list(shape.columns)
         if not self.exists(table):
             return pl.DataFrame(schema={c: shape.stored[c] for c in columns})
-        scan = pl.scan_delta(DeltaTable(self._address(shape)))
-        scan = scan.filter(pl.col("known_at") <= pl.lit(known_by).cast(STAMPS["known_at"]))
-        if cutoff is not None and shape.happened:
-            day = pl.col(shape.happened)
-            scan = scan.filter((day <= cutoff) | day.is_null())
-        if symbols is not None:
-            scan = scan.filter(pl.col("symbol").is_in(list(symbols)))
-        return _newest(scan.collect(), shape).select(columns)
+        scan = pl.scan_delta(self.open(table))
+        scan = scan.filter(asked(shape, known_by, symbols, since, cutoff))
+        return newest(scan.collect(), shape).select(columns)
+
+    def newest_dates(
+        self, table: str, symbols: Sequence[str], cutoff: date | None, known_by: datetime
+    ) -> dict[str, date]:
+        """Returns of each symbol the last date the table holds; a symbol without rows is absent.
+
+        Args:
+            table: A table of symbols and dates.
+            symbols: The symbols asked for.
+            cutoff: Last date a row may have happened on; None reads all dates.
+            known_by: UTC instant; rows learned later are not seen.
+        """
+        shape = table_named(table)
+        if not shape.happened or "symbol" not in shape.key:
+            raise UsageError(
+                f"Table {table!r} dates no symbols, so that none has a last date; ask for a table "
+                "that does, such as 'bars'."
+            )
+        if not self.exists(table):
+            return {}
+        scan = pl.scan_delta(self.open(table))
+        scan = scan.filter(asked(shape, known_by, symbols, None, cutoff))
+        last = scan.group_by("symbol").agg(pl.col(shape.happened).max()).drop_nulls().collect()
+        return dict(last.iter_rows())
+
+    def open(self, table: str) -> DeltaTable:
+        """Returns the newest version of `table`, which must exist."""
+        return DeltaTable(self._address(table_named(table)))
 
     def _address(self, shape: Table) -> str:
         return f"{self.uri}/{shape.name}"
@@ -147,12 +170,19 @@ class Lake:
 
         A run of a later instant may have come first: what it wrote is unknown at this instant.
         """
-        scan = pl.scan_delta(delta)
-        scan = scan.filter(pl.col("known_at") <= pl.lit(known_at).cast(STAMPS["known_at"]))
-        if "symbol" in shape.key:
-            scan = scan.filter(pl.col("symbol").is_in(rows["symbol"].unique().to_list()))
-        known = _newest(scan.collect(), shape).select(shape.content)
-        return rows.join(known, on=list(shape.content), how="anti", nulls_equal=True)
+        symbols = rows["symbol"].unique().to_list() if "symbol" in shape.key else None
+        first = last = None
+        if shape.happened:
+            day = pl.col(shape.happened)
+            first, last = rows.select(first=day.min(), last=day.max()).row(0)
+        scan = pl.scan_delta(delta).filter(asked(shape, known_at, symbols, first, last))
+        return unlike(rows, newest(scan.collect(), shape), shape)
+
+
+def as_next(delta: DeltaTable) -> CommitProperties:
+    """Returns what makes a commit succeed only as the version that follows `delta`'s."""
+    mine = Transaction(_WRITER, delta.version() + 1)
+    return CommitProperties(app_transactions=[mine], max_commit_retries=0)
 
 
 def take_reference(
@@ -188,49 +218,6 @@ def read_reference(lake: str, reference: TableRef) -> pl.DataFrame:
             "rows of the lake were changed or lost. Restore it from a backup."
         )
     return frame
-
-
-def _conform(rows: pl.DataFrame, shape: Table) -> pl.DataFrame:
-    missing = [c for c in shape.columns if c not in rows.columns]
-    if missing:
-        raise DataError(
-            f"Rows for table {shape.name!r} lack the columns {', '.join(missing)}; "
-            f"found {', '.join(rows.columns)}."
-        )
-    rows = rows.select(pl.col(c).cast(t) for c, t in shape.columns.items())
-    if rows.select(shape.key).is_duplicated().any():
-        twice = rows.filter(rows.select(shape.key).is_duplicated()).row(0, named=True)
-        raise DataError(
-            f"Rows for table {shape.name!r} name one key twice: "
-            f"{ {k: str(twice[k]) for k in shape.key} }; keep one of them."
-        )
-    return rows
-
-
-def _newest(frame: pl.DataFrame, shape: Table) -> pl.DataFrame:
-    ordered = frame.sort(*shape.key, "known_at", "commit", maintain_order=True)
-    return ordered.unique(list(shape.key), keep="last", maintain_order=True)
-
-
-def digest_of(frame: pl.DataFrame) -> str:
-    """Returns the SHA-256 of a frame's column names, types and values, in row order.
-
-    It rests on plain values, never on a file format, so that it survives a change of writer.
-    """
-    seen = hashlib.sha256()
-    for column in frame.iter_columns():
-        seen.update(f"{column.name}:{column.dtype}:{len(column)};".encode())
-        seen.update(column.is_null().to_numpy().tobytes())
-        if column.dtype == pl.String:
-            text = column.fill_null("")
-            seen.update(text.str.len_bytes().to_numpy().tobytes())
-            seen.update("".join(text.to_list()).encode())
-        elif column.dtype.is_nested():
-            seen.update(json.dumps(column.to_list()).encode())
-        else:
-            plain = column.to_physical() if column.dtype.is_temporal() else column
-            seen.update(plain.fill_null(0).to_numpy().tobytes())
-    return seen.hexdigest()
 
 
 def check_writable(folder: Path) -> None:

@@ -44,33 +44,95 @@ class Table:
 
 _TEXT, _NUMBER, _DAY, _COUNT, _YES = pl.String(), pl.Float64(), pl.Date(), pl.Int64(), pl.Boolean()
 
+_TAPE = ("open", "high", "low", "close", "volume")
+
+# As traded, never adjusted. `flags` names the rules of `tasks/ingest/rules.py` that the bar meets,
+# sorted and joined by commas; a `held` bar is kept and not used; `final` is whether its session
+# had closed, with a margin, when it was fetched.
 BARS = Table(
     "bars",
     {
         "symbol": _TEXT,
         "date": _DAY,
-        **dict.fromkeys(("open", "high", "low", "close", "volume"), _NUMBER),
+        **dict.fromkeys(_TAPE, _NUMBER),
         "source": _TEXT,
+        "flags": _TEXT,
+        "held": _YES,
+        "final": _YES,
     },
     key=("symbol", "date"),
     happened="date",
 )
+# A split of 1 or a dividend of 0 says that the source has withdrawn what it stated before.
 ACTIONS = Table(
     "actions",
-    {"symbol": _TEXT, "date": _DAY, "kind": _TEXT, "value": _NUMBER, "source": _TEXT},
+    {
+        "symbol": _TEXT,
+        "date": _DAY,
+        "kind": _TEXT,
+        "value": _NUMBER,
+        "source": _TEXT,
+        "flags": _TEXT,
+    },
     key=("symbol", "date", "kind"),
     happened="date",
 )
+# `kind` is "bar" or the action's; a bar's prices, or an action's amount, are kept as served.
 QUARANTINE = Table(
     "quarantine",
     {
-        **dict.fromkeys(("symbol", "rule", "field", "value", "source", "run"), _TEXT),
+        **dict.fromkeys(("symbol", "kind", "rule", "field", "value", "source", "run"), _TEXT),
         "date": _DAY,
         "occurrence": _COUNT,
+        **dict.fromkeys((*_TAPE, "amount"), _NUMBER),
     },
-    key=("symbol", "date", "rule", "field", "value", "occurrence"),
+    key=("symbol", "date", "kind", "rule", "field", "value", "occurrence"),
     happened="date",
     audit=("run",),
+)
+# What a person has decided about a refused or held row.
+REVIEWS = Table(
+    "reviews",
+    {
+        **dict.fromkeys(("symbol", "kind", "rule", "value", "reason", "reviewer"), _TEXT),
+        "date": _DAY,
+    },
+    key=("symbol", "date", "kind", "rule", "value"),
+    happened="date",
+)
+FETCH_LOG = Table(
+    "fetch_log",
+    {
+        **dict.fromkeys(
+            ("symbol", "source", "outcome", "finding", "detail", "fingerprint", "run"), _TEXT
+        ),
+        **dict.fromkeys(("session", "asked_from", "first", "last"), _DAY),
+        **dict.fromkeys(("rows", "new_rows", "refused", "held", "requests"), _COUNT),
+    },
+    key=("symbol", "session", "source", "run"),
+    happened="session",
+)
+SECURITIES = Table(
+    "securities",
+    {
+        **dict.fromkeys(
+            ("symbol", "source", "currency", "exchange", "timezone", "instrument", "status"), _TEXT
+        ),
+        "first_traded": _DAY,
+        "since": _DAY,
+    },
+    key=("symbol",),
+)
+# Dated membership; a null `to` means still a member, `withdrawn` that the file no longer says so.
+UNIVERSE = Table(
+    "universe",
+    {
+        **dict.fromkeys(("universe", "symbol", "exchange"), _TEXT),
+        "from": _DAY,
+        "to": _DAY,
+        "withdrawn": _YES,
+    },
+    key=("universe", "symbol", "from"),
 )
 TRIALS = Table(
     "trials",
@@ -112,7 +174,19 @@ FORECASTS = Table(
 )
 
 TABLES: dict[str, Table] = {
-    t.name: t for t in (BARS, ACTIONS, QUARANTINE, TRIALS, REGISTRY, FORECASTS)
+    t.name: t
+    for t in (
+        BARS,
+        ACTIONS,
+        QUARANTINE,
+        REVIEWS,
+        FETCH_LOG,
+        SECURITIES,
+        UNIVERSE,
+        TRIALS,
+        REGISTRY,
+        FORECASTS,
+    )
 }
 
 

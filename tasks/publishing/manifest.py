@@ -16,6 +16,7 @@ def build_manifest(
     evaluation: Artifact,
     summary: dict[str, Any],
     tables: Sequence[TableRef],
+    survivorship: str,
     fingerprint: dict[str, Any],
 ) -> dict[str, Any]:
     """Returns the manifest as JSON-ready values.
@@ -28,6 +29,7 @@ def build_manifest(
         epochs: Epochs of the refit.
         evaluation: The evaluation of the procedure that made it, and `summary`, its summary.
         tables: What was read of the lake.
+        survivorship: Who is missing from the universe, in plain words.
         fingerprint: What the last bits of the weights depend on.
     """
     span = refit["spans"]["fit"]
@@ -39,6 +41,7 @@ def build_manifest(
         "cutoff": str(tables[0].cutoff),
         "label_end": span["labels_by"],
         "universe": list(symbols),
+        "survivorship": survivorship,
         "exchange": recipe["universe"]["exchange"],
         "train_span": {
             "first": span["start"],

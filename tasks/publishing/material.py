@@ -12,8 +12,6 @@ from tasks.publishing.report import ReportMaterial
 LIMITS = (
     "The history was loaded after the fact: the walk-forward is point-in-time by date, while "
     "restatements made before the load are already in it.",
-    "Universes chosen today and looked at backwards leave out the companies that died: "
-    "returns are too good by an unknown amount (survivorship).",
     "The metrics belong to the procedure over its test spans, not to the published weights.",
     "The model is ungated: no promotion gate has judged it against its predecessor.",
     "Free data can be wrong and late. This is research software, not investment advice.",
@@ -46,7 +44,7 @@ def report_material(
         summary=evaluation.read_json(root),
         forecasts=night,
         model={"id": manifest["id"], "state": state, "trained through": manifest["label_end"]},
-        notes=list(LIMITS),
+        notes=[manifest["survivorship"], *LIMITS],
         card=bundle.card,
         **frames,
     )

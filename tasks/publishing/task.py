@@ -35,6 +35,7 @@ def write_bundle(
     refits: list[Artifact],
     evaluation: Artifact,
     tables: list[TableRef],
+    survivorship: str,
     device: str,
 ) -> Artifact:
     """Writes the refitted weights of all seeds, the manifest and the card as one bundle."""
@@ -50,6 +51,7 @@ def write_bundle(
         evaluation,
         summary,
         tables,
+        survivorship,
         fingerprint(resolve_device(device)),
     )
     weights = [load_file(r.path(root, "weights.safetensors")) for r in refits]

@@ -77,12 +77,57 @@ def test_a_day_off_beyond_the_history_is_refused_too(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["train", "daily"])
-def test_a_session_counts_from_its_close_on(tmp_path, kind):
-    closes = datetime(2012, 12, 24, 18, 0, tzinfo=UTC)  # a half day
-    day = closes.date()
-    assert plan(tmp_path, kind, day, now=closes).session == day
-    with pytest.raises(UsageError, match=r"the last session that has closed at .* is 2012-12-21"):
-        plan(tmp_path, kind, day, now=closes - timedelta(seconds=1))
+def test_a_session_counts_from_half_an_hour_after_its_close_on(tmp_path, kind):
+    final = datetime(2012, 12, 24, 18, 30, tzinfo=UTC)  # after a half day
+    day = final.date()
+    assert plan(tmp_path, kind, day, now=final).session == day
+    with pytest.raises(UsageError, match=r"the last session whose bars are final .* is 2012-12-21"):
+        plan(tmp_path, kind, day, now=final - timedelta(seconds=1))
+    sooner = ("quality.final_after_minutes=0",)
+    closed = final - timedelta(minutes=30)
+    assert plan(tmp_path, kind, day, *sooner, now=closed).session == day
+
+
+LIVE = ("provider.kind=yahoo", 'universe.symbols=["AAPL"]')
+THANKSGIVING = date(2026, 11, 26)
+EVENING = datetime(2026, 11, 26, 23, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("hour", [23, 24 + 2, 24 + 8])
+def test_a_live_night_is_that_of_the_last_final_session_also_after_midnight(tmp_path, hour):
+    now = datetime(2026, 11, 24, tzinfo=UTC) + timedelta(hours=hour)
+    assert plan(tmp_path, "daily", None, *LIVE, now=now).session == date(2026, 11, 24)
+
+
+def test_a_holiday_makes_up_for_a_night_that_failed_and_is_skipped_when_none_did(tmp_path):
+    eve = date(2026, 11, 25)
+    assert plan(tmp_path, "daily", None, *LIVE, now=EVENING).session == eve
+    publish(tmp_path, eve)
+    skipped = plan(tmp_path, "daily", None, *LIVE, now=EVENING)
+    assert skipped.session is None
+    assert skipped.reason == "XNYS held no session on 2026-11-26, and 2026-11-25 is published"
+    assert plan(tmp_path, "train", None, *LIVE, now=EVENING).session == eve
+
+
+def test_a_holiday_asked_for_by_its_date_is_skipped_and_no_future(tmp_path):
+    noon = datetime(2026, 11, 26, 17, tzinfo=UTC)
+    asked = plan(tmp_path, "daily", THANKSGIVING, *LIVE, now=noon)
+    assert asked.reason == "XNYS held no session on 2026-11-26"
+    with pytest.raises(UsageError, match="2026-11-27 is in the future"):
+        plan(tmp_path, "daily", date(2026, 11, 27), *LIVE, now=noon)
+
+
+def test_a_live_source_without_symbols_is_refused_with_the_ready_universes(tmp_path):
+    with pytest.raises(UsageError, match=r"set universe\.symbols.*dow30\.csv"):
+        plan(tmp_path, "daily", None, "provider.kind=yahoo")
+
+
+def test_members_that_have_left_are_ingested_and_say_so(tmp_path):
+    spells = tmp_path / "members.csv"
+    spells.write_text("symbol,from,to\nAAPL,,2012-01-31\nIBM,,\nMSFT,2013-02-28,\nFB,2013-03-02,\n")
+    planned = plan(tmp_path, "daily", None, f"universe.file='{spells}'")
+    assert planned.symbols == ("AAPL", "IBM", "MSFT")
+    assert "1 have left" in planned.survivorship
 
 
 def test_bars_dated_after_the_last_close_do_not_carry_the_newest_session_along(tmp_path):

@@ -59,9 +59,13 @@ def test_a_run_leaves_its_card_and_its_ranking_in_prefect(trained):
     with get_client(sync_client=True) as client:
         found = {a.key: a for a in client.read_artifacts(artifact_filter=chosen)}
     assert {k: a.type for k, a in found.items()} == {
+        "nightcast-ingestion": "table",
         "nightcast-model": "markdown",
         "nightcast-forecasts": "table",
     }
+    states = json.loads(found["nightcast-ingestion"].data)
+    assert [row["symbol"] for row in states] == list(SYMBOLS)
+    assert {row["outcome"] for row in states} == {"ok"}
     assert trained.train.outcome["model"] in found["nightcast-model"].data
     table = json.loads(found["nightcast-forecasts"].data)
     ranked = forecasts(trained.root).sort("rank")["symbol"].to_list()

@@ -1,5 +1,5 @@
 import gzip
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import polars as pl
@@ -10,10 +10,12 @@ from models.errors import DataError, UsageError
 from tasks.ingest.providers import open_provider
 from tasks.ingest.providers.base import Fetched, Provider
 from tasks.ingest.quality import check, check_actions, count_by_symbol, enforce_ceiling
+from tasks.ingest.quarantine import NO_REVIEWS
 from tasks.ingest.spec import FilesSpec, QualitySpec
 from tasks.lake.calendar import sessions
 
 END = date(2013, 12, 31)
+NOW = datetime(2014, 1, 2, 22, tzinfo=UTC)
 HEADER = "symbol,date,open,high,low,close,volume"
 TAPE = """\
 A,2013-01-02,700,710,690,700,10,0,
@@ -36,7 +38,7 @@ def opened(path: Path, prices: str = "as_traded", **options) -> Provider:
 
 def served(path: Path, prices: str = "as_traded") -> Fetched:
     provider = opened(path, prices)
-    return provider.fetch(provider.symbols(), None, END)
+    return provider.fetch(dict.fromkeys(provider.symbols()), END, NOW)
 
 
 @pytest.fixture
@@ -78,7 +80,7 @@ B,2013-01-03,50,51,49,50,5,0,1
 
 def test_a_split_beyond_the_end_is_undone_too(tape):
     provider = opened(tape, "split_adjusted")
-    fetched = provider.fetch(["A"], None, date(2013, 1, 2))
+    fetched = provider.fetch({"A": None}, date(2013, 1, 2), NOW)
     assert fetched.bars["close"].to_list() == [700.0 * 28]
     assert fetched.actions.is_empty()
 
@@ -87,7 +89,7 @@ def test_a_split_that_quality_refuses_is_not_undone(tmp_path):
     rows = "A,2013-01-02,9,9,9,9,1,1\nA,2013-01-03,9,9,9,9,1,-2\n"
     fetched = served(written(tmp_path, rows, f"{HEADER},split"), "split_adjusted")
     assert fetched.bars["close"].to_list() == [9.0, 9.0]
-    assert check_actions(fetched.actions, fetched.bars)[1].height == 1
+    assert check_actions(fetched.actions, fetched.bars, NO_REVIEWS)[1].height == 1
 
 
 def test_fully_adjusted_bars_have_no_actions(tape):
@@ -103,7 +105,28 @@ def test_without_action_columns_the_adjusted_close_tells(tmp_path, prices, kinds
     rows = "A,2013-01-02,9,9,9,8,1,4\nA,2013-01-03,9,9,9,8,1,8\n"
     fetched = served(written(tmp_path, rows, f"{HEADER},adj_close"), prices)
     assert fetched.actions["kind"].to_list() == kinds
-    assert "adj_close" not in fetched.bars.columns
+    assert fetched.bars["adj_close"].to_list() == [4.0, 8.0]
+
+
+@pytest.mark.parametrize("prices", ["as_traded", "split_adjusted", "fully_adjusted"])
+def test_the_adjusted_close_stays_as_the_vendor_gave_it(tmp_path, prices):
+    rows = "A,2013-01-02,50,50,50,50,1,1,49\nA,2013-01-03,50,50,50,50,1,2,50\n"
+    with_it = served(written(tmp_path, rows, f"{HEADER},split,adj_close"), prices)
+    assert with_it.bars["adj_close"].to_list() == [49.0, 50.0]
+    without = served(written(tmp_path, TAPE, f"{HEADER},dividend,split"), prices)
+    assert without.bars["adj_close"].null_count() == without.bars.height
+
+
+def test_each_symbol_is_served_from_its_own_start(tape):
+    starts = {"A": date(2013, 1, 4), "B": None}
+    fetched = opened(tape).fetch(starts, END, NOW)
+    assert fetched.bars.select("symbol", pl.col("date").dt.day()).rows() == [
+        ("A", 4),
+        ("B", 2),
+        ("B", 3),
+    ]
+    assert fetched.actions["date"].unique().to_list() == [date(2013, 1, 4)]
+    assert {s: a.outcome for s, a in fetched.answers.items()} == {"A": "ok", "B": "ok"}
 
 
 def test_stated_actions_go_before_the_adjusted_close(tmp_path):
@@ -130,14 +153,14 @@ def test_the_benchmark_is_served_but_no_member(tape):
     provider = opened(tape, benchmark="B")
     assert (provider.symbols(), provider.benchmark()) == (["A"], "B")
     assert provider.last_session() == date(2013, 1, 4)
-    assert provider.fetch(["B"], None, END).bars.height == 2
+    assert provider.fetch({"B": None}, END, NOW).bars.height == 2
     with pytest.raises(UsageError, match="'C'"):
         opened(tape, benchmark="C")
 
 
 def test_unknown_symbols_are_named(tape):
     with pytest.raises(UsageError, match="'C', 'D'"):
-        opened(tape).fetch(["A", "D", "C"], None, END)
+        opened(tape).fetch(dict.fromkeys("ADC"), END, NOW)
 
 
 def test_missing_columns_are_listed_beside_those_found(tmp_path):
@@ -195,6 +218,9 @@ def test_a_header_without_rows_is_refused(tmp_path):
         ("A,1/3/2013,1,1,1,1,1", r"column date .*'1/3/2013' in row 2; write dates as 2024-01-31"),
         ("A,2013-02-30,1,1,1,1,1", r"column date .*'2013-02-30'"),
         (" ,2013-01-03,1,1,1,1,1", r"column symbol .* row 2"),
+        ("../A,2013-01-03,1,1,1,1,1", r"bars\.csv: row 2: '\.\./A' is no symbol: it holds '/'"),
+        ("NUL,2013-01-03,1,1,1,1,1", r"row 2: 'NUL' is no symbol: Windows keeps"),
+        ('"A\n",2013-01-03,1,1,1,1,1', r"row 2: 'A\\n' is no symbol"),
     ],
 )
 def test_a_cell_that_cannot_be_read_stops_the_run_by_name(tmp_path, row, message):
@@ -215,15 +241,17 @@ A,2013-01-10,10,11,9,10,5
 A,,10,11,9,10,5
 """
     bars = served(written(tmp_path, rows)).bars
-    good, quarantine = check(bars, sessions("XNYS", date(2013, 1, 2), date(2013, 1, 10)))
-    assert good["date"].to_list() == [date(2013, 1, 2), date(2013, 1, 10)]
+    good, quarantine = check(
+        bars, sessions("XNYS", date(2013, 1, 2), date(2013, 1, 10)), {}, NO_REVIEWS
+    )
+    assert good["date"].to_list() == [date(2013, 1, d) for d in (2, 9, 10)]
+    assert good["volume"].to_list() == [5.0, None, 5.0]
     assert quarantine.select("date", "rule").rows() == [
         (None, "null_date"),
         (date(2013, 1, 3), "non_positive_price"),
         (date(2013, 1, 4), "null_price"),
         (date(2013, 1, 7), "non_finite_price"),
         (date(2013, 1, 8), "null_price"),
-        (date(2013, 1, 9), "null_volume"),
         (date(2013, 1, 10), "duplicate_key"),
     ]
 
@@ -262,6 +290,31 @@ def test_the_fingerprint_follows_content_and_declaration(tape, tmp_path):
     assert opened(copy).fingerprint() != opened(tape).fingerprint()
 
 
+def test_a_file_is_read_once_a_process_until_it_changes(tape):
+    first, again = opened(tape), opened(tape)
+    assert again._history is first._history
+    assert opened(tape, benchmark="B")._history is not first._history
+    tape.write_text(tape.read_text().replace("700", "701"))
+    assert opened(tape).fetch({"A": None}, END, NOW).bars["close"][0] == 701.0
+
+
+@pytest.mark.parametrize(
+    ("header", "prices", "warned"),
+    [
+        (HEADER, "as_traded", "splits and dividends are not known"),
+        (HEADER, "split_adjusted", "dividends are not known"),
+        (HEADER, "fully_adjusted", "change with every later dividend"),
+        (f"{HEADER},split", "as_traded", None),
+        (f"{HEADER},adj_close", "split_adjusted", None),
+    ],
+)
+def test_files_that_lack_actions_say_so(tmp_path, header, prices, warned):
+    path = written(tmp_path, f"A,2013-01-02{',1' * (header.count(',') - 1)}\n", header)
+    survival, *others = opened(path, prices).notes()
+    assert "left out of the files" in survival
+    assert [warned in note for note in others] == ([True] if warned else [])
+
+
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 
 
@@ -270,9 +323,9 @@ def real(name: str, prices: str) -> tuple[Fetched, pl.DataFrame, pl.DataFrame]:
     if not path.exists():
         pytest.skip(f"{name} is not beside this checkout, in ../shared/data")
     fetched = open_provider(FilesSpec(path=path, prices=prices))
-    everything = fetched.fetch(fetched.symbols(), None, date(2021, 12, 31))
+    everything = fetched.fetch(dict.fromkeys(fetched.symbols()), date(2021, 12, 31), NOW)
     days = sessions("XNYS", date(2010, 1, 4), date(2021, 4, 21))
-    return everything, *check(everything.bars, days)
+    return everything, *check(everything.bars, days, {}, NO_REVIEWS)
 
 
 def test_forty_real_shares_as_traded_lose_nothing():
@@ -280,7 +333,7 @@ def test_forty_real_shares_as_traded_lose_nothing():
     assert (good.height, quarantine.height) == (113_638, 0)
     assert fetched.actions.filter(kind="split").height == 11
     assert fetched.actions.filter(kind="dividend").height == 1575
-    assert check_actions(fetched.actions, good)[1].is_empty()
+    assert check_actions(fetched.actions, good, NO_REVIEWS)[1].is_empty()
 
 
 @pytest.mark.parametrize(

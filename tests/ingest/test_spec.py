@@ -3,7 +3,14 @@ from pathlib import Path
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from tasks.ingest.spec import FilesSpec, ProviderSpec, QualitySpec, SampleSpec, UniverseSpec
+from tasks.ingest.spec import (
+    FilesSpec,
+    ProviderSpec,
+    QualitySpec,
+    SampleSpec,
+    TiingoSpec,
+    UniverseSpec,
+)
 
 
 def test_kind_chooses_the_provider():
@@ -11,6 +18,7 @@ def test_kind_chooses_the_provider():
     assert parse({"kind": "sample"}) == SampleSpec(replay=False)
     files = parse({"kind": "files", "path": "bars.csv", "prices": "as_traded"})
     assert files == FilesSpec(path=Path("bars.csv"), prices="as_traded", benchmark=None)
+    assert parse({"kind": "tiingo"}) == TiingoSpec(start=None)
 
 
 @pytest.mark.parametrize("given", [{"path": "bars.csv"}, {"prices": "as_traded"}])
@@ -34,3 +42,22 @@ def test_an_unknown_exchange_is_refused_with_a_near_name():
 def test_a_universe_names_each_symbol_once(symbols):
     with pytest.raises(ValidationError):
         UniverseSpec(symbols=symbols)
+
+
+def test_a_universe_has_its_members_from_one_place():
+    assert UniverseSpec(file="dow30.csv").file == Path("dow30.csv")
+    with pytest.raises(ValidationError, match=r"named twice, by 1 symbols and by file=dow30\.csv"):
+        UniverseSpec(file="dow30.csv", symbols=("AAPL",))
+
+
+@pytest.mark.parametrize("currency", ["usd", "US", "GBp", "dollars"])
+def test_a_currency_is_an_iso_code(currency):
+    assert UniverseSpec(currency="USD").currency == "USD"
+    with pytest.raises(ValidationError, match="currency"):
+        UniverseSpec(currency=currency)
+
+
+def test_what_a_spec_says_survives_json():
+    for spec in (TiingoSpec(benchmark="SPY"), UniverseSpec(file="dow30.csv", currency="EUR")):
+        assert type(spec).model_validate_json(spec.model_dump_json()) == spec
+        assert hash(spec) == hash(spec.model_copy())

@@ -19,13 +19,15 @@ def weekdays(count: int, first: date = date(2015, 1, 1)) -> list[date]:
 
 def bars(rows: list[tuple[str, date, float]], volume: float = 1000.0) -> pl.DataFrame:
     """Raw bars of (symbol, date, close); the other prices are simple multiples of the close."""
+    rest = (volume, "test", "", False, True)
     return pl.DataFrame(
-        [(s, d, c * 0.99, c * 1.02, c * 0.97, c, volume, "test") for s, d, c in rows],
+        [(s, d, c * 0.99, c * 1.02, c * 0.97, c, *rest) for s, d, c in rows],
         schema={
             "symbol": pl.String,
             "date": pl.Date,
             **dict.fromkeys(("open", "high", "low", "close", "volume"), pl.Float64),
-            "source": pl.String,
+            **dict.fromkeys(("source", "flags"), pl.String),
+            **dict.fromkeys(("held", "final"), pl.Boolean),
         },
         orient="row",
     )
@@ -81,6 +83,7 @@ def feature_frame(
                     "volatility": 0.01 + 0.01 * float(draw.random()),
                     "momentum": float(draw.normal()) if seen > 5 else None,
                     "bars_seen": seen,
+                    "member": True,
                     "target": target if known else None,
                     "label_end": sessions[n + 1 + horizon] if known else None,
                 }

@@ -1,4 +1,4 @@
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
@@ -50,9 +50,56 @@ def test_a_session_is_over_at_its_close(now, expected):
     assert calendar.last_closed_session("XNYS", now) == expected
 
 
-def test_an_instant_without_time_zone_is_refused():
+@pytest.mark.parametrize(
+    ("now", "expected"),
+    [
+        (datetime(2013, 11, 29, 18, 59, tzinfo=UTC), date(2013, 11, 27)),
+        (datetime(2013, 11, 29, 19, 0, tzinfo=UTC), date(2013, 11, 29)),
+        (datetime(2013, 12, 2, 21, 59, tzinfo=UTC), date(2013, 11, 29)),
+        (datetime(2013, 12, 2, 22, 0, tzinfo=UTC), date(2013, 12, 2)),
+    ],
+)
+def test_a_session_is_final_a_margin_after_its_close(now, expected):
+    assert calendar.last_final_session("XNYS", now, timedelta(hours=1)) == expected
+    assert calendar.last_final_session("XNYS", now - timedelta(hours=1), timedelta(0)) == expected
+
+
+def test_closes_are_those_of_the_sessions_half_days_and_summer_time_included():
+    assert calendar.closes("XNYS", date(2013, 11, 28), date(2013, 12, 2)) == [
+        (date(2013, 11, 29), datetime(2013, 11, 29, 18, 0, tzinfo=UTC)),
+        (date(2013, 12, 2), datetime(2013, 12, 2, 21, 0, tzinfo=UTC)),
+    ]
+    assert calendar.closes("XNYS", date(2013, 7, 1), date(2013, 7, 1)) == [
+        (date(2013, 7, 1), datetime(2013, 7, 1, 20, 0, tzinfo=UTC))
+    ]
+    assert calendar.closes("XNYS", date(2013, 11, 30), date(2013, 12, 1)) == []
+
+
+def test_an_exchange_has_a_date_of_its_own():
+    evening = datetime(2024, 1, 1, 20, 0, tzinfo=UTC)
+    dates = [calendar.local_date(e, evening) for e in ("XNYS", "XLON", "XTKS")]
+    assert dates == [date(2024, 1, 1), date(2024, 1, 1), date(2024, 1, 2)]
+    assert calendar.local_date("XNYS", datetime(2024, 1, 2, 4, 59, tzinfo=UTC)) == date(2024, 1, 1)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        lambda now: calendar.last_closed_session("XNYS", now),
+        lambda now: calendar.last_final_session("XNYS", now, timedelta(0)),
+        lambda now: calendar.local_date("XNYS", now),
+    ],
+)
+def test_an_instant_without_time_zone_is_refused(asked):
     with pytest.raises(UsageError, match="time zone"):
-        calendar.last_closed_session("XNYS", datetime(2013, 12, 2, 21, 0))  # noqa: DTZ001
+        asked(datetime(2013, 12, 2, 21, 0))  # noqa: DTZ001
+
+
+def test_a_calendar_that_begins_late_says_so():
+    # Tokyo's sessions are known from 1997 on.
+    assert calendar.is_session("XTKS", date(1997, 1, 6))
+    with pytest.raises(UsageError, match="XTKS reaches from 1997-01-01 to"):
+        calendar.is_session("XTKS", date(1996, 12, 30))
 
 
 def test_the_next_session_is_strictly_later():

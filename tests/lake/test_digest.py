@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime
 import polars as pl
 import pytest
 
-from tasks.lake.store import digest_of
+from tasks.lake.rows import digest_of
 
 FRAME = pl.DataFrame(
     {

@@ -1,41 +1,56 @@
 """What every provider of bars can do, and the kind that serves a history which does not grow."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal, Protocol
 
 import polars as pl
 
 from models.errors import UsageError, near
-from tasks.ingest.contracts import Actions, RawBars, require
-from tasks.ingest.quality import count_by_symbol
+from tasks.ingest.contracts import LISTING_COLUMNS, Actions, Listings, RawBars, require
 
-Outcome = Literal["ok", "empty", "unknown_symbol"]
+# ok: bars came. empty: a known symbol without a bar in the span. unknown_symbol: the source says in
+# so many words that it has no such symbol. The others brought no answer, and may heal.
+Outcome = Literal["ok", "empty", "unknown_symbol", "rate_limited", "transient", "malformed"]
+FAILED: frozenset[Outcome] = frozenset({"rate_limited", "transient", "malformed"})
+
+
+@dataclass(frozen=True)
+class Answer:
+    """How a source answered for one symbol: the outcome, its own words, what it took to get it."""
+
+    outcome: Outcome
+    detail: str = ""
+    requests: int = 0
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What one call brought: raw bars and actions in the shape of `contracts`, sorted by key.
+    """What one call brought: raw bars, actions and listings in the shape of `contracts`.
 
-    `outcomes` has one entry for each symbol asked for; "empty" is a known symbol without a bar in
-    the span.
+    Bars and actions are sorted by symbol and date; `answers` has one entry for each symbol asked.
     """
 
     bars: pl.DataFrame
     actions: pl.DataFrame
-    outcomes: Mapping[str, Outcome]
+    listings: pl.DataFrame
+    answers: Mapping[str, Answer]
 
     def __post_init__(self) -> None:
         require(RawBars, self.bars)
         require(Actions, self.actions)
+        require(Listings, self.listings)
 
 
 class Provider(Protocol):
     """A source of as-traded bars and actions."""
 
-    def symbols(self) -> list[str]:
-        """Returns the universe, sorted; the benchmark is not in it."""
+    source: str
+    """The word that its rows carry in the lake."""
+
+    def symbols(self) -> list[str] | None:
+        """Returns all symbols it has, sorted, the benchmark left out; None where it cannot tell."""
 
     def benchmark(self) -> str | None:
         """Returns the symbol of the benchmark, which `fetch` serves too."""
@@ -46,29 +61,46 @@ class Provider(Protocol):
     def fingerprint(self) -> str | None:
         """Returns a digest of all that would be served; None for a live source."""
 
-    def fetch(self, symbols: Sequence[str], start: date | None, end: date) -> Fetched:
-        """Returns the rows of `symbols` dated from `start` (None: the first) to `end`.
+    def notes(self) -> tuple[str, ...]:
+        """Returns sentences on what its history lacks, for a run and its report to show."""
+
+    def fetch(self, starts: Mapping[str, date | None], end: date, now: datetime) -> Fetched:
+        """Returns the rows of each symbol from its start (None: its first) to `end`.
+
+        Args:
+            starts: The symbols wanted, each with the first date wanted.
+            end: The last date wanted. Prices are as traded at their own date, whatever the source
+                has adjusted them for since.
+            now: The run's instant.
 
         Raises:
             UsageError: A history that does not grow lacks one of the symbols.
         """
 
 
+@dataclass(frozen=True)
+class History:
+    """What a static provider serves, sorted by symbol and date, and what it lacks, in sentences."""
+
+    bars: pl.DataFrame
+    actions: pl.DataFrame
+    notes: tuple[str, ...] = ()
+
+
 class StaticProvider:
     """Serves a history that is all there when it is opened."""
 
-    def __init__(
-        self, bars: pl.DataFrame, actions: pl.DataFrame, benchmark: str | None, fingerprint: str
-    ) -> None:
-        self._bars = bars.sort("symbol", "date", maintain_order=True)
-        self._actions = actions.sort("symbol", "date", "kind", maintain_order=True)
-        self._known = bars["symbol"].unique().sort().to_list()
+    source: str
+
+    def __init__(self, history: History, benchmark: str | None, fingerprint: str) -> None:
+        self._history = history
+        self._known = history.bars["symbol"].unique().sort().to_list()
         self._benchmark = benchmark
         self._fingerprint = fingerprint
         if benchmark is not None:
             self._require_known([benchmark])
 
-    def symbols(self) -> list[str]:
+    def symbols(self) -> list[str] | None:
         """Returns the universe, sorted; the benchmark is not in it."""
         return [s for s in self._known if s != self._benchmark]
 
@@ -78,28 +110,34 @@ class StaticProvider:
 
     def last_session(self) -> date | None:
         """Returns the last date on which a symbol of the universe has a bar."""
-        dates = self._bars.filter(pl.col("symbol").is_in(self.symbols()))["date"]
-        return dates.max()  # type: ignore[return-value]  # a Date column's maximum is a date
+        members = self._history.bars.filter(pl.col("symbol").ne_missing(self._benchmark))
+        return members["date"].max()  # type: ignore[return-value]  # the maximum of dates is one
 
     def fingerprint(self) -> str | None:
         """Returns a digest of all that would be served."""
         return self._fingerprint
 
-    def fetch(self, symbols: Sequence[str], start: date | None, end: date) -> Fetched:
-        """Returns the rows of `symbols` dated from `start` to `end`.
+    def notes(self) -> tuple[str, ...]:
+        """Returns sentences on what the history lacks."""
+        return self._history.notes
+
+    def fetch(self, starts: Mapping[str, date | None], end: date, now: datetime) -> Fetched:
+        """Returns the rows of each symbol from its start to `end`.
 
         Rows without a date come along, for quarantine to count them.
         """
-        self._require_known(symbols)
-        begin = date.min if start is None else start
-        inside = pl.col("date").is_between(begin, end).fill_null(True)
-        wanted = pl.col("symbol").is_in(list(symbols)) & inside
-        bars = self._bars.filter(wanted)
-        counts = count_by_symbol(bars)
-        outcomes: dict[str, Outcome] = {s: "ok" if s in counts else "empty" for s in symbols}
-        return Fetched(bars, self._actions.filter(wanted), outcomes)
+        del now  # The history is the same at any instant.
+        self._require_known(starts)
+        bars = _within(self._history.bars, starts, end)
+        served = set(bars["symbol"])
+        return Fetched(
+            bars,
+            _within(self._history.actions, starts, end),
+            pl.DataFrame(schema=LISTING_COLUMNS),
+            {s: Answer("ok" if s in served else "empty") for s in starts},
+        )
 
-    def _require_known(self, symbols: Sequence[str]) -> None:
+    def _require_known(self, symbols: Iterable[str]) -> None:
         unknown = sorted(set(symbols) - set(self._known))
         if unknown:
             shown = unknown[:5]
@@ -109,3 +147,12 @@ class StaticProvider:
                 f"The provider has no bars of {', '.join(map(repr, shown))}{more}; name symbols "
                 f"among its {len(self._known)}.{guesses}"
             )
+
+
+def _within(rows: pl.DataFrame, starts: Mapping[str, date | None], end: date) -> pl.DataFrame:
+    """Returns the rows of each symbol dated from its start to `end`, or not dated at all."""
+    columns = {"symbol": pl.String, "start": pl.Date}
+    asked = pl.DataFrame([(s, d or date.min) for s, d in starts.items()], columns, orient="row")
+    dated = pl.col("date").is_between(pl.col("start"), end)
+    wanted = rows.join(asked, on="symbol", maintain_order="left").filter(dated.fill_null(True))
+    return wanted.drop("start")

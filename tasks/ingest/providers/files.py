@@ -10,6 +10,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import polars as pl
@@ -17,9 +18,11 @@ import polars as pl
 from models.errors import DataError, UsageError
 from tasks.ingest.actions import recover_actions, undo_split_adjustment
 from tasks.ingest.contracts import ACTION_COLUMNS, RAW_BAR_COLUMNS
-from tasks.ingest.providers.base import StaticProvider
+from tasks.ingest.providers.base import History, StaticProvider
 from tasks.ingest.quality import check_actions
+from tasks.ingest.quarantine import NO_REVIEWS
 from tasks.ingest.spec import FilesSpec
+from tasks.ingest.symbols import described_fault
 
 _ENDINGS = (".csv", ".csv.gz", ".parquet")
 _REQUIRED = ("symbol", "date", "open", "high", "low", "close", "volume")
@@ -31,27 +34,63 @@ _EMPTY = ("", "null", "na", "n/a")
 class FilesProvider(StaticProvider):
     """Serves the bars of a file, or of all files in a folder."""
 
+    source = "files"
+
     def __init__(self, spec: FilesSpec) -> None:
-        files = _find(spec.path.expanduser())
-        rows = pl.concat(_read_alike(files)).with_columns(source=pl.lit("files"))
-        if rows.is_empty():
-            raise DataError(f"path={spec.path} has a header but no rows; give it bars.")
-        splits = _splits(rows)
-        if spec.prices == "split_adjusted":
-            # Only splits that quality lets pass: bars and actions must tell the same story.
-            rows = undo_split_adjustment(rows, check_actions(splits, rows)[0])
-        if spec.prices == "fully_adjusted":
-            actions = pl.DataFrame(schema=ACTION_COLUMNS)
-        elif "split" in rows.columns or "dividend" in rows.columns:
-            actions = pl.concat([splits, _dividends(rows)])
-        elif "adj_close" in rows.columns:
-            recovered = recover_actions(rows, with_splits=spec.prices == "as_traded")
-            actions = recovered.with_columns(source=pl.lit("files"))
-        else:
-            actions = pl.DataFrame(schema=ACTION_COLUMNS)
-        super().__init__(
-            rows.select(RAW_BAR_COLUMNS), actions, spec.benchmark, _fingerprint(files, spec)
-        )
+        fingerprint = _fingerprint(_find(spec.path.expanduser()), spec)
+        super().__init__(_history(spec, fingerprint), spec.benchmark, fingerprint)
+
+
+@lru_cache(maxsize=2)
+def _history(spec: FilesSpec, fingerprint: str) -> History:
+    """Returns what the files hold; the same content is read once a process."""
+    del fingerprint  # It is there for the cache: other content is another history.
+    rows = pl.concat(_read_alike(_find(spec.path.expanduser())))
+    if rows.is_empty():
+        raise DataError(f"path={spec.path} has a header but no rows; give it bars.")
+    said = {"source": pl.lit(FilesProvider.source), "currency": pl.lit(None, pl.String)}
+    rows = rows.with_columns(**said)
+    if spec.prices == "split_adjusted":
+        # Only splits that quality lets pass: bars and actions must tell the same story.
+        splits = check_actions(_stated(rows, "split"), rows, NO_REVIEWS)[0]
+        rows = undo_split_adjustment(rows, splits)
+    actions = _actions(spec, rows).select(list(ACTION_COLUMNS))
+    bars = (
+        rows
+        if "adj_close" in rows.columns
+        else rows.with_columns(adj_close=pl.lit(None, pl.Float64))
+    )
+    return History(
+        bars.select(RAW_BAR_COLUMNS).sort("symbol", "date", maintain_order=True),
+        actions.sort("symbol", "date", "kind", maintain_order=True),
+        _notes(spec, rows.columns),
+    )
+
+
+def _actions(spec: FilesSpec, rows: pl.DataFrame) -> pl.DataFrame:
+    """Returns the actions that the files state, or else those that their adjusted close implies."""
+    if spec.prices == "fully_adjusted":
+        return pl.DataFrame(schema=ACTION_COLUMNS)
+    if "adj_close" in rows.columns and not {"split", "dividend"} & set(rows.columns):
+        recovered = recover_actions(rows, with_splits=spec.prices == "as_traded")
+        return recovered.with_columns(source=pl.lit(FilesProvider.source))
+    return pl.concat(_stated(rows, kind) for kind in ("split", "dividend"))
+
+
+def _notes(spec: FilesSpec, columns: Sequence[str]) -> tuple[str, ...]:
+    survival = (
+        "A share that is left out of the files is missed by nobody: its failure does not show."
+    )
+    if spec.prices == "fully_adjusted":
+        return (survival, "Prices with dividends in them change with every later dividend.")
+    if {"split", "dividend", "adj_close"} & set(columns):
+        return (survival,)
+    lost = "dividends" if spec.prices == "split_adjusted" else "splits and dividends"
+    return (
+        survival,
+        f"The files have none of the columns split, dividend and adj_close: {lost} are not known, "
+        "and each reads as a fall of the price.",
+    )
 
 
 def _find(path: Path) -> list[Path]:
@@ -115,8 +154,12 @@ def _parsed(file: Path) -> pl.DataFrame:
 
 
 def _symbols(column: pl.Series, file: Path) -> pl.Series:
-    names = column.cast(pl.String).str.strip_chars()
+    names = column.cast(pl.String).str.strip_chars(" ")
     _refuse(file, column, names.fill_null("") == "", "no symbol", "name the symbol of every row")
+    for name in names.unique(maintain_order=True):
+        if sentence := described_fault(name):
+            row = (names == name).arg_max()
+            raise DataError(f"{file.name}: row {row + 1}: {sentence}")
     return names
 
 
@@ -150,18 +193,11 @@ def _refuse(file: Path, column: pl.Series, wrong: pl.Series, what: str, remedy: 
         )
 
 
-def _splits(rows: pl.DataFrame) -> pl.DataFrame:
-    return _stated(rows, "split", (0.0, 1.0))
-
-
-def _dividends(rows: pl.DataFrame) -> pl.DataFrame:
-    return _stated(rows, "dividend", (0.0,))
-
-
-def _stated(rows: pl.DataFrame, kind: str, none: Sequence[float]) -> pl.DataFrame:
+def _stated(rows: pl.DataFrame, kind: str) -> pl.DataFrame:
     """Returns the actions that column `kind` states; without that column there are none."""
     if kind not in rows.columns:
         return pl.DataFrame(schema=ACTION_COLUMNS)
+    none = (0.0, 1.0) if kind == "split" else (0.0,)
     return rows.filter(pl.col(kind).is_not_null() & ~pl.col(kind).is_in(none)).select(
         "symbol", "date", kind=pl.lit(kind), value=kind, source="source"
     )

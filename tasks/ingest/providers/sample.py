@@ -7,6 +7,7 @@ strategy by.
 """
 
 import hashlib
+from functools import lru_cache
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -14,10 +15,13 @@ import polars as pl
 
 from tasks.ingest.actions import recover_actions
 from tasks.ingest.contracts import ACTION_COLUMNS, RAW_BAR_COLUMNS
-from tasks.ingest.providers.base import StaticProvider
+from tasks.ingest.providers.base import History, StaticProvider
 from tasks.ingest.spec import SampleSpec
 
 BENCHMARK = "^GSPC"
+
+_SHARES = ("bokeh_sampledata", "bokeh_sampledata/_data/stocks.csv.gz")
+_INDEX = ("arch", "arch/data/sp500/sp500.csv.gz")
 
 _NAMES = {
     "Ticker": "symbol",
@@ -34,17 +38,34 @@ _NAMES = {
 class SampleProvider(StaticProvider):
     """Serves the embedded bars."""
 
+    source = "sample"
+
     def __init__(self, spec: SampleSpec) -> None:
-        shares = _packaged("bokeh_sampledata", "bokeh_sampledata/_data/stocks.csv.gz")
-        index = _packaged("arch", "arch/data/sp500/sp500.csv.gz")
-        stocks = _read(shares, "%Y-%m-%d")
-        benchmark = _read(index, "%m/%d/%Y").with_columns(symbol=pl.lit(BENCHMARK))
-        source = pl.lit("sample")
-        bars = pl.concat(
-            f.with_columns(source=source).select(RAW_BAR_COLUMNS) for f in (stocks, benchmark)
-        )
-        actions = recover_actions(stocks).with_columns(source=source).select(list(ACTION_COLUMNS))
-        super().__init__(bars, actions, BENCHMARK, hashlib.sha256(shares + index).hexdigest())
+        del spec  # A replay serves the same bars.
+        super().__init__(_history(), BENCHMARK, _fingerprint())
+
+
+@lru_cache(maxsize=1)
+def _history() -> History:
+    """Returns the bars of both packages; they are read once a process."""
+    stocks = _read(_packaged(*_SHARES), "%Y-%m-%d")
+    index = _read(_packaged(*_INDEX), "%m/%d/%Y").with_columns(symbol=pl.lit(BENCHMARK))
+    said = {"source": pl.lit(SampleProvider.source), "currency": pl.lit(None, pl.String)}
+    bars = pl.concat(f.with_columns(**said).select(RAW_BAR_COLUMNS) for f in (stocks, index))
+    actions = recover_actions(stocks).with_columns(source=said["source"])
+    return History(
+        bars.sort("symbol", "date"),
+        actions.select(list(ACTION_COLUMNS)).sort("symbol", "date", "kind"),
+        (
+            "The five shares of the sample are survivors chosen with hindsight: how they did says "
+            "nothing of a universe chosen at the time.",
+        ),
+    )
+
+
+@lru_cache(maxsize=1)
+def _fingerprint() -> str:
+    return hashlib.sha256(_packaged(*_SHARES) + _packaged(*_INDEX)).hexdigest()
 
 
 def _packaged(package: str, path: str) -> bytes:

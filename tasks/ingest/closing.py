@@ -1,0 +1,220 @@
+"""The end of a night's ingestion: what only the universe as a whole shows.
+
+1. The log tells what became of every symbol this session, whichever run fetched it: a run that was
+   stopped by a ceiling is stopped again until something has changed.
+2. Bars that many symbols repeat from the session before are held (`crosssection.py`).
+3. Where many symbols lack one session, the source is at fault, and not the symbols.
+4. The ceilings decide whether the run may go on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+
+import polars as pl
+
+from models.errors import DataError
+from tasks.ingest.crosssection import missing_sessions, stale_sessions
+from tasks.ingest.holdings import Night
+from tasks.ingest.judge import has_flag, with_flag
+from tasks.ingest.providers.base import FAILED
+from tasks.ingest.quality import enforce_ceiling
+from tasks.ingest.rules import named
+from tasks.ingest.spec import QualitySpec
+from tasks.lake.calendar import known_sessions, last_session
+from tasks.lake.store import Lake
+from tasks.lake.tables import BARS
+
+# Sessions read at a time when a whole history is judged across symbols.
+_CHUNK = 250
+_STALE = "stale_across_symbols"
+# Sessions looked at for bars that many symbols lack.
+_RECENT = 10
+_SHOWN = (
+    "symbol", "source", "outcome", "finding", "detail", "asked_from", "first", "last", "rows", "new_rows",
+    "refused", "held", "requests",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class NightReport:
+    """What became of the universe this session.
+
+    Attributes:
+        session: The session.
+        symbols: One row a symbol: the columns of the log, and `noteworthy`.
+        missing: session, missing, expected, blamed: sessions that symbols lack.
+        stale: Bars held because many symbols repeat the session before.
+        quality: The bounds.
+    """
+
+    session: date
+    symbols: pl.DataFrame
+    missing: pl.DataFrame
+    stale: int
+    quality: QualitySpec
+
+    @property
+    def summary(self) -> str:
+        """What happened, in one line."""
+        outcomes = self.symbols.group_by("outcome").len().sort("outcome").iter_rows()
+        sums = self.symbols.select("rows", "new_rows", "refused", "held", "requests").sum()
+        counted = [f"{k}={v}" for k, v in sums.row(0, named=True).items()]
+        return " ".join([*(f"{outcome}={n}" for outcome, n in outcomes), *counted])
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person should look at, in sentences."""
+        lines = []
+        for finding in ("level_shift", "unit_error", "source_mismatch"):
+            told = pl.col("finding").str.contains(finding, literal=True)
+            found = self.symbols.filter(told)["symbol"].to_list()
+            if found:
+                lines.append(
+                    f"{finding} in {_named(found)}: their bars are kept apart; "
+                    "see `nightcast quarantine`."
+                )
+        gone = self.symbols.filter(outcome="unknown_symbol")["symbol"].to_list()
+        if gone:
+            lines.append(f"The source has no such symbol: {_named(gone)}.")
+        failed = self._failed()
+        if failed:
+            lines.append(f"No answer for {_named(failed)}; the next run asks for them again.")
+        for day, lacking, expected in self._blamed():
+            lines.append(
+                f"{lacking} of {expected} symbols lack {day}: the source has lost the session."
+            )
+        if self.stale:
+            lines.append(f"{self.stale} bars repeat the session before across symbols: held.")
+        return tuple(lines)
+
+    def enforce(self) -> None:
+        """Raises a DataError when more is lost than the bounds allow."""
+        served = dict(self.symbols.filter(pl.col("rows") > 0).select("symbol", "rows").iter_rows())
+        if not served:
+            raise DataError(
+                f"No source served a bar up to {self.session} for any of "
+                f"{self.symbols.height} symbols ({self.summary}); check the universe, the source "
+                "and the cutoff."
+            )
+        failed, total = self._failed(), self.symbols.height
+        if len(failed) / total > self.quality.max_failed_symbols:
+            worst = self.symbols.filter(pl.col("symbol").is_in(failed)).row(0, named=True)
+            raise DataError(
+                f"{len(failed)} of {total} symbols brought no answer ({_named(failed)}; "
+                f"{worst['symbol']}: {worst['outcome']}, {worst['detail']}), more than "
+                f"max_failed_symbols={self.quality.max_failed_symbols:g} allows; run again later: "
+                "what has come is kept, and only the others are asked for."
+            )
+        refused = dict(self.symbols.select("symbol", "refused").iter_rows())
+        enforce_ceiling(served, refused, self.quality)
+        for day, lacking, expected in self._blamed():
+            if day == self.session:
+                raise DataError(
+                    f"{lacking} of {expected} symbols lack the session {day}: the source has not "
+                    "served it yet, or has lost it. Run again later."
+                )
+
+    def _failed(self) -> list[str]:
+        return self.symbols.filter(pl.col("outcome").is_in(list(FAILED)))["symbol"].to_list()
+
+    def _blamed(self) -> list[tuple[date, int, int]]:
+        told = self.missing.filter("blamed").select("session", "missing", "expected")
+        return list(told.iter_rows())
+
+
+def close_night(lake: Lake, symbols: Sequence[str], night: Night) -> NightReport:
+    """Judges across symbols what this session's fetches brought, and reports it."""
+    log = _log(lake, symbols, night)
+    held = _hold_stale(lake, symbols, _reach(log, night), night)
+    return NightReport(
+        session=night.session,
+        symbols=log.with_columns(noteworthy=_noteworthy()),
+        missing=_missing(lake, symbols, night),
+        stale=held,
+        quality=night.quality,
+    )
+
+
+def _named(symbols: Sequence[str]) -> str:
+    more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""
+    return ", ".join(sorted(symbols)[:5]) + more
+
+
+def _noteworthy() -> pl.Expr:
+    plain = pl.col("finding").is_in(["", "new", "same"])
+    return (pl.col("outcome") != "ok") | ~plain | (pl.col("refused") > 0) | (pl.col("held") > 0)
+
+
+def _log(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:
+    """Returns one row a symbol: its newest answer of this session, the best of its sources."""
+    rows = lake.read(
+        "fetch_log",
+        cutoff=night.session,
+        known_by=night.now,
+        symbols=symbols,
+        since=night.session,
+        stamps=True,
+    )
+    newest = rows.sort("known_at", "commit", maintain_order=True).unique(
+        ["symbol", "source"], keep="last", maintain_order=True
+    )
+    answered = (pl.col("outcome") == "ok") & (pl.col("rows") > 0)
+    ordered = newest.with_columns(answered=answered).sort("symbol", "answered", maintain_order=True)
+    return ordered.unique("symbol", keep="last", maintain_order=True).select(_SHOWN)
+
+
+def _reach(log: pl.DataFrame, night: Night) -> date:
+    """Returns the date from which enough symbols were asked for to repeat one another.
+
+    One new symbol asks for decades; alone it cannot show a fault of the source.
+    """
+    asked = log.select(pl.coalesce("asked_from", "first")).to_series().drop_nulls().sort()
+    return asked[min(night.quality.stale_symbols, len(asked)) - 1] if len(asked) else night.session
+
+
+def _missing(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:
+    """Returns how many of the symbols that trade on the night's exchange lack a recent session."""
+    since = last_session(night.exchange, night.session, back=_RECENT)
+    listed = lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols)
+    alive = listed.filter(pl.col("status") == "listed", exchange=night.exchange)["symbol"]
+    bars = lake.read(
+        "bars", cutoff=night.session, known_by=night.now, symbols=alive.to_list(), since=since
+    )
+    days = known_sessions(night.exchange, since, night.session)
+    return missing_sessions(bars, days, night.quality)
+
+
+def _hold_stale(lake: Lake, symbols: Sequence[str], since: date, night: Night) -> int:
+    """Holds the bars that many symbols repeat, frees those that they no longer do; returns the held.
+
+    A universe's whole history would not fit into memory: it is gone through in spans of sessions.
+    """
+    clocks = {"known_by": night.now, "symbols": symbols}
+    days = known_sessions(night.exchange, since, night.session)
+    count = 0
+    for start in range(0, len(days), _CHUNK):
+        span = days[start : start + _CHUNK]
+        before = last_session(night.exchange, span[0], back=1)
+        bars = lake.read("bars", cutoff=span[-1], since=before, **clocks)  # type: ignore[arg-type]
+        judged = _judge_stale(bars, span[0], night.quality)
+        changed = judged.join(bars, on=list(BARS.columns), how="anti", nulls_equal=True)
+        lake.append("bars", changed, night.now)
+        count += judged.filter(has_flag(pl.col("flags"), _STALE), "held").height
+    return count
+
+
+def _judge_stale(bars: pl.DataFrame, first: date, spec: QualitySpec) -> pl.DataFrame:
+    """Returns the bars dated from `first`, with the flag and the hold of repeated bars as due."""
+    repeated = stale_sessions(bars, spec).with_columns(repeated=pl.lit(True))
+    flags = pl.col("flags")
+    others = flags.str.split(",").list.set_difference(pl.lit([_STALE, ""]))
+    due = pl.when("repeated").then(with_flag(flags, _STALE)).otherwise(others.list.join(","))
+    holding = pl.any_horizontal(has_flag(flags, rule) for rule in named("hold"))
+    return (
+        bars.join(repeated, on=["symbol", "date"], how="left")
+        .with_columns(flags=due)
+        .with_columns(held=holding & ~has_flag(flags, "released"))
+        .filter(pl.col("date") >= first)
+        .select(list(BARS.columns))
+    )

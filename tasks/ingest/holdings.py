@@ -1,0 +1,149 @@
+"""What the lake holds of a batch's symbols, and from which date on each is to be asked for.
+
+1. A symbol whose log says that this session was served is not asked again.
+2. A symbol that the lake does not know, or whose file has changed, is asked for all its history.
+3. Any other is asked for the sessions it lacks and an overlap before them, by which the source is
+   held against what it said before; further back where a bar is still held.
+4. Of what is held, the sessions before that come along: the rules look back on them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime
+from typing import Self
+
+import polars as pl
+
+from tasks.ingest.spec import QualitySpec
+from tasks.lake.calendar import known_sessions, last_session
+from tasks.lake.store import Lake
+
+# Sessions before the first one asked for that the rules on moves and gaps look back on.
+CONTEXT = 60
+# A session that a symbol lacks is asked for again this many sessions long; then it was a halt.
+_ASKED_AGAIN = 20
+
+
+@dataclass(frozen=True)
+class Night:
+    """What the batches of one night share.
+
+    Attributes:
+        session: The last session wanted.
+        exchange: The exchange of the batch's symbols.
+        now: The run's instant, at which all that comes in becomes known.
+        run: The run's name in the logs.
+        quality: The rules' bounds.
+        currency: What all prices must be in; None takes what the source said first.
+    """
+
+    session: date
+    exchange: str
+    now: datetime
+    run: str
+    quality: QualitySpec
+    currency: str | None = None
+
+    def on(self, exchange: str) -> Self:
+        """Returns the same night at another exchange."""
+        return replace(self, exchange=exchange)
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What is held of some symbols: `bars` from `CONTEXT` sessions before the first start on."""
+
+    starts: Mapping[str, date | None]
+    bars: pl.DataFrame
+    actions: pl.DataFrame
+    reviews: pl.DataFrame
+    currencies: Mapping[str, str]
+
+
+def served_already(
+    lake: Lake, symbols: Sequence[str], source: str, fingerprint: str | None, night: Night
+) -> set[str]:
+    """Returns the symbols that `source` need not be asked for again this night.
+
+    A history that does not grow has nothing to add while its fingerprint is the same; a live source
+    may still bring the session's bar while it is not there.
+    """
+    log = lake.read(
+        "fetch_log", cutoff=night.session, known_by=night.now, symbols=symbols, since=night.session
+    )
+    mine = log.filter(source=source, fingerprint=fingerprint or "")
+    if fingerprint is None:
+        mine = mine.filter(pl.col("last") == night.session)
+    return set(mine.filter(pl.col("outcome").is_in(["ok", "empty"]))["symbol"])
+
+
+def holdings(
+    lake: Lake, symbols: Sequence[str], fingerprint: str | None, night: Night, anew: bool = False
+) -> Holdings:
+    """Returns what the lake holds of `symbols` and from when on each is to be asked for.
+
+    Args:
+        lake: The lake.
+        symbols: The symbols to ask for.
+        fingerprint: The provider's; None for a live source.
+        night: The night.
+        anew: Ask for all of their history.
+    """
+    clocks = {"cutoff": night.session, "known_by": night.now, "symbols": symbols}
+    newest = lake.newest_dates("bars", symbols, night.session, night.now)
+    grown = set() if fingerprint is None else _changed(lake, symbols, fingerprint, night)
+    whole = set(newest) if anew else grown & set(newest)
+    since = None if whole else _context(newest, night)
+    bars = lake.read("bars", since=since, **clocks)  # type: ignore[arg-type]
+    starts = {s: None for s in symbols if s in whole or s not in newest}
+    starts |= _starts(bars, {s: d for s, d in newest.items() if s not in whole}, night)
+    listed = lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols)
+    said = listed.filter(pl.col("currency").is_not_null()).select("symbol", "currency").iter_rows()
+    currencies = dict.fromkeys(symbols, night.currency) if night.currency else dict(said)
+    return Holdings(
+        starts={s: starts[s] for s in symbols},
+        bars=bars,
+        actions=lake.read("actions", **clocks),  # type: ignore[arg-type]
+        reviews=lake.read("reviews", **clocks),  # type: ignore[arg-type]
+        currencies=currencies,
+    )
+
+
+def _changed(lake: Lake, symbols: Sequence[str], fingerprint: str, night: Night) -> set[str]:
+    """Returns the symbols that were not last fetched from a history of this fingerprint."""
+    log = lake.read("fetch_log", cutoff=night.session, known_by=night.now, symbols=symbols)
+    last = log.sort("session", maintain_order=True).unique("symbol", keep="last")
+    same = last.filter(pl.col("fingerprint") == fingerprint)
+    return set(symbols) - set(same["symbol"])
+
+
+def _context(newest: Mapping[str, date], night: Night) -> date:
+    """Returns the first date that the rules may look back on for a symbol that is not new."""
+    oldest = min([night.session, *newest.values()])
+    back = CONTEXT + max(_ASKED_AGAIN, night.quality.overlap_sessions)
+    return _sessions_before(night.exchange, oldest, back)
+
+
+def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dict[str, date]:
+    """Returns for each symbol the first date to ask for: what is missing, held, or overlaps."""
+    recent = known_sessions(
+        night.exchange,
+        _sessions_before(night.exchange, night.session, _ASKED_AGAIN),
+        night.session,
+    )
+    there = dict(bars.group_by("symbol").agg("date").iter_rows())
+    held = dict(bars.filter("held").group_by("symbol").agg(pl.col("date").min()).iter_rows())
+    starts = {}
+    for symbol, last in newest.items():
+        overlap = _sessions_before(night.exchange, last, night.quality.overlap_sessions - 1)
+        days = set(there[symbol])
+        missing = [d for d in recent if d not in days and d > min(days)]
+        wanted = [overlap, *missing[:1]]
+        if symbol in held:
+            wanted.append(_sessions_before(night.exchange, held[symbol], 1))
+        starts[symbol] = min(wanted)
+    return starts
+
+
+def _sessions_before(exchange: str, day: date, back: int) -> date:
+    return last_session(exchange, day, back=back)

@@ -1,0 +1,236 @@
+"""A batch of symbols, from the source into the lake.
+
+1. What the lake holds decides what is asked for (`holdings.py`).
+2. What comes is checked row by row; what cannot be true goes to quarantine (`quality.py`).
+3. The rest is held against what was served before (`reconcile.py`). A symbol whose whole level has
+   moved without a reason is asked for once more, in full.
+4. Symbols that brought no answer, or lack the session, are asked of the fallback, if there is one.
+5. All bars known by then are judged; what is implausible is kept and held (`judge.py`).
+6. Rows are appended, the log last: a batch that was killed is asked for again, and nothing that
+   is there already is written twice.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+
+import polars as pl
+from pydantic import BaseModel, ConfigDict
+
+from tasks.ingest.holdings import Holdings, Night, holdings, served_already
+from tasks.ingest.judge import judge
+from tasks.ingest.listing import listing_rows
+from tasks.ingest.providers.base import FAILED, Fetched, Provider
+from tasks.ingest.quality import check, check_actions
+from tasks.ingest.reconcile import Reconciled, reconcile, reconcile_actions
+from tasks.lake.calendar import known_sessions, last_final_session
+from tasks.lake.store import Lake
+from tasks.lake.tables import ACTIONS, BARS, FETCH_LOG
+
+_NOTHING = pl.DataFrame(schema=dict(FETCH_LOG.columns))
+
+
+class BatchReport(BaseModel):
+    """What became of a batch, in numbers; `kept` symbols were served before and not asked again."""
+
+    model_config = ConfigDict(frozen=True)
+
+    kept: int
+    failed: int
+    requests: int
+    bars: int
+    new_rows: int
+    refused: int
+    held: int
+
+
+@dataclass(frozen=True)
+class _Haul:
+    """What one source brought, sifted: `good` bars, what of them is new, and what was refused."""
+
+    source: str
+    fingerprint: str
+    fetched: Fetched
+    good: pl.DataFrame
+    reconciled: Reconciled
+    actions: pl.DataFrame
+    refused: pl.DataFrame
+    holdings: Holdings
+
+
+def ingest_batch(
+    lake: Lake,
+    provider: Provider,
+    fallback: Provider | None,
+    symbols: Sequence[str],
+    night: Night,
+) -> BatchReport:
+    """Brings the lake up to the night's session for `symbols`; returns what became of each.
+
+    A symbol that fails harms no other: it is reported with its outcome, and asked again by the next
+    run.
+    """
+    kept = served_already(lake, symbols, provider.source, provider.fingerprint(), night)
+    asked = [s for s in symbols if s not in kept]
+    log = _take_in(lake, provider, asked, night) if asked else _NOTHING
+    lacking = log.filter(_fails() | pl.col("last").ne_missing(night.session))["symbol"].to_list()
+    if fallback is not None and lacking:
+        log = pl.concat([log, _take_in(lake, fallback, lacking, night)])
+    sums = log.select("requests", "new_rows", "refused", "held", bars="rows").sum()
+    return BatchReport(kept=len(kept), failed=log.filter(_fails()).height, **sums.row(0, named=True))
+
+
+def _fails() -> pl.Expr:
+    return pl.col("outcome").is_in([*FAILED, "unknown_symbol"])
+
+
+def _take_in(lake: Lake, provider: Provider, symbols: Sequence[str], night: Night) -> pl.DataFrame:
+    """Asks one source for the symbols and stores what comes; returns the rows of the log."""
+    first = holdings(lake, symbols, provider.fingerprint(), night)
+    hauls = [_haul(provider, first, night)]
+    shifted = hauls[0].reconciled.refetch
+    if shifted:
+        again = holdings(lake, shifted, provider.fingerprint(), night, anew=True)
+        hauls = [_without(hauls[0], shifted), _haul(provider, again, night)]
+    return pl.concat(_store(lake, haul, night) for haul in hauls)
+
+
+def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
+    """Fetches what the holdings lack, and sifts it."""
+    fetched = provider.fetch(holdings.starts, night.session, night.now)
+    days = fetched.bars["date"].drop_nulls()
+    # A mistyped date may lie beyond any calendar; the rule `off_calendar` then refuses its row.
+    span = (days.min(), days.max()) if len(days) else (night.session, night.session)
+    open_days = known_sessions(night.exchange, *span)  # type: ignore[arg-type]
+    good, refused = check(fetched.bars, open_days, holdings.currencies, holdings.reviews)
+    closes = [f.select("symbol", "date", "close") for f in (good, holdings.bars)]
+    actions, refused_actions = check_actions(
+        fetched.actions, pl.concat(closes), holdings.reviews
+    )
+    whole = frozenset(s for s, start in holdings.starts.items() if start is None)
+    reconciled = reconcile(
+        good,
+        holdings.bars,
+        actions,
+        holdings.actions,
+        night.quality,
+        whole,
+        holdings.reviews,
+    )
+    first_served = dict(good.group_by("symbol").agg(pl.col("date").min()).iter_rows())
+    return _Haul(
+        source=provider.source,
+        fingerprint=provider.fingerprint() or "",
+        fetched=fetched,
+        good=good,
+        reconciled=reconciled,
+        actions=reconcile_actions(actions, holdings.actions, first_served),
+        refused=pl.concat([refused, refused_actions, reconciled.refused]),
+        holdings=holdings,
+    )
+
+
+def _without(haul: _Haul, symbols: Sequence[str]) -> _Haul:
+    """Returns the haul less what it brought of `symbols`, which are asked for once more."""
+    others = ~pl.col("symbol").is_in(list(symbols))
+    parts, held = haul.reconciled, haul.holdings
+    starts = {s: d for s, d in held.starts.items() if s not in symbols}
+    return replace(
+        haul,
+        reconciled=replace(
+            parts, bars=parts.bars.filter(others), findings=parts.findings.filter(others)
+        ),
+        actions=haul.actions.filter(others),
+        refused=haul.refused.filter(others),
+        holdings=replace(held, starts=starts, bars=held.bars.filter(others)),
+    )
+
+
+def _store(lake: Lake, haul: _Haul, night: Night) -> pl.DataFrame:
+    """Judges the bars and appends all rows; the log, which ends the matter, comes last."""
+    judged = _judged(haul, night)
+    fresh = judged.join(haul.holdings.bars, on=list(BARS.columns), how="anti", nulls_equal=True)
+    log = _log(haul, judged, fresh, night)
+    refused = haul.refused.with_columns(run=pl.lit(night.run))
+    lake.append("quarantine", refused, night.now)
+    lake.append("securities", listing_rows(lake, haul.fetched, haul.source, night), night.now)
+    lake.append("actions", haul.actions, night.now)
+    lake.append("bars", fresh, night.now)
+    lake.append("fetch_log", log, night.now)
+    return log
+
+
+def _judged(haul: _Haul, night: Night) -> pl.DataFrame:
+    """Returns the bars that were asked for as they are to lie in the lake."""
+    stored, new, key = haul.holdings.bars, haul.reconciled.bars, ["symbol", "date"]
+    # The adjusted close of a bar that is refused belongs to other prices than those that stay.
+    adjusted = haul.good.select(*key, "adj_close").join(haul.refused, on=key, how="anti")
+    margin = timedelta(minutes=night.quality.final_after_minutes)
+    final = pl.col("date") <= last_final_session(night.exchange, night.now, margin)
+    history = pl.concat(
+        [
+            new.with_columns(final=final),
+            stored.join(new, on=key, how="anti"),
+        ],
+        how="diagonal_relaxed",
+    ).join(adjusted, on=key, how="left")
+    if history.is_empty():
+        return history.select(list(BARS.columns))
+    judged = judge(
+        history.sort(key),
+        _newest_actions(haul),
+        known_sessions(night.exchange, history["date"].min(), night.session),  # type: ignore[arg-type]
+        night.session,
+        haul.holdings.reviews,
+        night.quality,
+    )
+    starts = {s: d or date.min for s, d in haul.holdings.starts.items()}
+    asked = pl.col("symbol").replace_strict(starts, default=date.max, return_dtype=pl.Date)
+    return judged.filter(pl.col("date") >= asked)
+
+
+def _newest_actions(haul: _Haul) -> pl.DataFrame:
+    """Returns the actions as they stand with what this fetch has changed."""
+    key = list(ACTIONS.key)
+    standing = haul.holdings.actions.join(haul.actions, on=key, how="anti")
+    return pl.concat([standing, haul.actions.select(standing.columns)])
+
+
+def _log(
+    haul: _Haul, judged: pl.DataFrame, fresh: pl.DataFrame, night: Night
+) -> pl.DataFrame:
+    """Returns the rows of `fetch_log`, one a symbol asked."""
+    answers = [
+        (s, haul.fetched.answers[s].outcome, haul.fetched.answers[s].detail,
+         haul.fetched.answers[s].requests, start)
+        for s, start in haul.holdings.starts.items()
+    ]  # fmt: skip
+    schema = {"symbol": pl.String, "outcome": pl.String, "detail": pl.String,
+              "requests": pl.Int64, "asked_from": pl.Date}  # fmt: skip
+    log = pl.DataFrame(answers, schema=schema, orient="row")
+    found = haul.reconciled.findings.group_by("symbol").agg(
+        finding=pl.col("finding").unique().sort().str.join(",")
+    )
+    served = haul.fetched.bars.group_by("symbol").agg(
+        rows=pl.len(), first=pl.col("date").min(), last=pl.col("date").max()
+    )
+    counts = (
+        _count(fresh, "new_rows"),
+        _count(haul.refused.filter(kind="bar"), "refused"),
+        _count(judged.filter("held"), "held"),
+    )
+    for part in (found, served, *counts):
+        log = log.join(part, on="symbol", how="left")
+    numbers = ("rows", "new_rows", "refused", "held", "requests")
+    return log.with_columns(
+        *(pl.col(c).fill_null(0).cast(pl.Int64) for c in numbers),
+        finding=pl.col("finding").fill_null(""),
+        session=pl.lit(night.session),
+        source=pl.lit(haul.source),
+        fingerprint=pl.lit(haul.fingerprint),
+        run=pl.lit(night.run),
+    ).select(list(FETCH_LOG.columns))
+
+
+def _count(rows: pl.DataFrame, name: str) -> pl.DataFrame:
+    return rows.group_by("symbol").agg(pl.len().alias(name))

@@ -1,0 +1,88 @@
+"""What a source serves now beside what the lake holds of the same bars, and whether they agree."""
+
+import polars as pl
+
+from tasks.ingest.quarantine import PRICES, TAPE
+
+_RELATIVE, _RELATIVE_VOLUME = 1e-6, 1e-4
+# Sources publish split-adjusted prices to six decimals, and whole shares.
+_HALF_UNIT, _HALF_SHARE = 5e-7, 0.5
+_UNITS, _UNIT_BAND = (100.0, 0.01), 0.01
+
+
+def side_by_side(
+    fetched: pl.DataFrame,
+    stored: pl.DataFrame,
+    actions_fetched: pl.DataFrame,
+    actions_stored: pl.DataFrame,
+) -> pl.DataFrame:
+    """Returns the rows fetched with what is held of each (`…_held`), and whether the two agree.
+
+    Further columns: `there` (a bar is held), `trusted` (and is a measure), `same`, `ratio` (of the
+    closes), `in_units` (that ratio is 100 or 1/100).
+
+    Args:
+        fetched: Good bars, as traded.
+        stored: What the lake holds (`tables.BARS`).
+        actions_fetched: Good actions that came with the bars: by their splits the source has
+            divided its prices.
+        actions_stored: The actions held: by their splits it had.
+    """
+    key = ["symbol", "date"]
+    was = {f"{c}_held": c for c in (*TAPE, "source", "flags", "held", "final")}
+    rows = fetched.select(*key, *TAPE, "source").join(
+        stored.select(*key, there=pl.lit(True), **was), on=key, how="left"
+    )
+    rows = _with_later_splits(rows.sort(key), actions_fetched, "later")
+    rows = _with_later_splits(rows, actions_stored, "later_held")
+    rounding = (pl.col("later") + pl.col("later_held")) * _HALF_UNIT
+    near = [
+        (pl.col(c) - pl.col(f"{c}_held")).abs() <= rounding + pl.col(f"{c}_held") * _RELATIVE
+        for c in PRICES
+    ]
+    # Of a consolidated share that was rounded to whole ones, many old ones make up one.
+    share = [
+        pl.when(pl.col(f) < 1).then(_HALF_SHARE / pl.col(f)).otherwise(0.0)
+        for f in ("later", "later_held")
+    ]
+    off = (pl.col("volume") - pl.col("volume_held")).abs()
+    volume_near = off <= pl.col("volume_held") * _RELATIVE_VOLUME + share[0] + share[1]
+    # A volume that is lost takes nothing away from the one that is held.
+    volume_near = pl.col("volume").is_null() | volume_near.fill_null(False)
+    ratio = pl.col("close") / pl.col("close_held")
+    units = [(ratio / u - 1).abs() <= _UNIT_BAND for u in _UNITS]
+    return rows.with_columns(
+        pl.col("there").fill_null(False),
+        same=pl.all_horizontal(near) & volume_near,
+        ratio=ratio,
+        in_units=pl.any_horizontal(units).fill_null(False),
+        # What is held back or was still open is no measure for what comes now.
+        trusted=pl.col("there") & ~pl.col("held_held") & pl.col("final_held"),
+    ).with_columns(pl.col("same", "trusted").fill_null(False))
+
+
+def _with_later_splits(rows: pl.DataFrame, actions: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Adds the product of the splits after each row's date."""
+    splits = (
+        actions.filter(kind="split")
+        .sort("symbol", "date")
+        .select(
+            "symbol",
+            split_date="date",
+            later=pl.col("value").cum_prod(reverse=True).over("symbol"),
+        )
+        .rename({"later": name})
+    )
+    return (
+        rows.join_asof(
+            splits,
+            left_on="date",
+            right_on="split_date",
+            by="symbol",
+            strategy="forward",
+            allow_exact_matches=False,
+            check_sortedness=False,
+        )
+        .drop("split_date")
+        .with_columns(pl.col(name).fill_null(1.0))
+    )

@@ -1,0 +1,243 @@
+"""Daily bars of Yahoo Finance, through the inner client of yfinance.
+
+1. One chart request a symbol, on a pool of threads that all calls of `fetch` share. The request
+   always reaches to `now`: prices come divided by every split up to the moment of the answer, so
+   all splits must be in it, whatever the last date wanted.
+2. Each request that leaves, those for yfinance's cookie and crumb too, first passes the run's one
+   gate (`traffic`), which keeps the rate and waits out refusals.
+3. An answer is read and judged symbol by symbol (`yahoo_answer`). What may heal is asked again.
+4. All answers become one frame of bars as traded (`yahoo_frames`).
+"""
+
+import atexit
+import shutil
+import threading
+import time
+from calendar import timegm
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date, datetime, timedelta
+from functools import lru_cache
+from random import Random
+from tempfile import mkdtemp
+from typing import Any
+from urllib.parse import quote
+
+import yfinance
+from yfinance.data import YfData
+
+from tasks.ingest.providers.base import FAILED, Answer, Fetched
+from tasks.ingest.providers.traffic import (
+    Backoff,
+    CircuitBreaker,
+    Clock,
+    RunRefused,
+    Sleep,
+    TokenBucket,
+    Traffic,
+    persist,
+)
+from tasks.ingest.providers.yahoo_answer import WORDS, Reply, read_answer
+from tasks.ingest.providers.yahoo_frames import as_traded, listings
+from tasks.ingest.spec import YahooSpec
+
+_CHART = "https://query2.finance.yahoo.com/v8/finance/chart/"
+# Yahoo's oldest bars, those of ^GSPC, are of December of that year.
+_FIRST = date(1927, 1, 1)
+_DAY = timedelta(days=1)
+# Refusals in a row, each waited out, after which a run is no longer welcome.
+_MAX_TRIPS = 5
+_NOTHING = Reply("empty", "no bars in the span")
+
+
+class YahooProvider:
+    """Serves the daily bars of Yahoo Finance; one object serves one run, from any thread."""
+
+    source = "yahoo"
+
+    def __init__(
+        self,
+        spec: YahooSpec,
+        clock: Clock = time.monotonic,
+        sleep: Sleep = time.sleep,
+        seed: int = 0,
+    ) -> None:
+        self._spec, self._sleep = spec, sleep
+        random = Random(seed)  # noqa: S311  # spreads pauses, guards nothing
+        rate = spec.requests_per_second
+        self._traffic = Traffic(
+            TokenBucket(rate, max(1, int(rate)), clock, sleep),
+            CircuitBreaker(
+                _MAX_TRIPS, spec.max_wait_seconds, Backoff(20, 300, random), clock, sleep
+            ),
+        )
+        self._backoff = Backoff(1, 30, random)
+        self._pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="yahoo")
+
+    def symbols(self) -> None:
+        """Returns None: Yahoo has no list of its symbols."""
+
+    def benchmark(self) -> str | None:
+        """Returns the symbol of the benchmark."""
+        return self._spec.benchmark
+
+    def last_session(self) -> None:
+        """Returns None: the history grows."""
+
+    def fingerprint(self) -> None:
+        """Returns None: what is served changes from day to day."""
+
+    def notes(self) -> tuple[str, ...]:
+        """Returns what the history lacks."""
+        return (
+            "Yahoo has no bars of most shares that no longer trade, and restates old ones without "
+            "a word.",
+        )
+
+    def fetch(self, starts: Mapping[str, date | None], end: date, now: datetime) -> Fetched:
+        """Returns the rows of each symbol from its start (None: its first) to `end`."""
+        first = self._spec.start or _FIRST
+        wanted = {symbol: max(start or first, first) for symbol, start in starts.items()}
+        client = _client()
+        futures = {
+            symbol: self._pool.submit(self._fetch_one, client, symbol, start, end, now)
+            for symbol, start in wanted.items()
+        }
+        try:
+            replies = {symbol: future.result() for symbol, future in futures.items()}
+        finally:
+            # After an interrupt nothing more is asked for.
+            for future in futures.values():
+                future.cancel()
+        charts = {s: reply.chart for s, (reply, _) in replies.items() if reply.chart is not None}
+        bars, actions = as_traded(charts, wanted, end)
+        there = set(bars["symbol"].unique())
+        answers = {
+            symbol: _answer(reply, requests, symbol in there)
+            for symbol, (reply, requests) in replies.items()
+        }
+        return Fetched(bars, actions, listings(charts), answers)
+
+    def _fetch_one(
+        self, client: Any, symbol: str, start: date, end: date, now: datetime
+    ) -> tuple[Reply, int]:
+        """Returns the last reply about a symbol, and how many requests it took."""
+        if start > end:
+            return _NOTHING, 0
+        asking = _Asking(self._traffic)
+        params = {
+            # A day before: no exchange's midnight of `start` is earlier.
+            "period1": timegm((start - _DAY).timetuple()),
+            "period2": int((now + _DAY).timestamp()),
+            "interval": "1d",
+            "events": "div,splits,capitalGains",
+            "includePrePost": "false",
+        }
+
+        def ask(number: int) -> Reply:
+            asking.may_change_cookie = number == 0
+            url = _CHART + quote(symbol, safe="")
+            return _ask(asking, symbol, lambda: client.get(url, params, self._spec.timeout_seconds))
+
+        try:
+            reply = persist(
+                ask,
+                lambda reply: reply.outcome in FAILED,
+                self._spec.max_attempts,
+                self._backoff,
+                self._sleep,
+            )
+        except RunRefused as refusal:
+            reply = Reply("rate_limited", str(refusal))
+        return reply, asking.requests
+
+
+class _Asking:
+    """What one thread is asking just now, for the session to report to."""
+
+    here = threading.local()
+
+    def __init__(self, traffic: Traffic) -> None:
+        self.traffic = traffic
+        self.requests = 0
+        self.may_change_cookie = True
+
+
+class _Unwelcome(Exception):  # noqa: N818  # caught below, an answer and no mistake
+    """An answer that yfinance must not repeat; it carries the answer out of the client."""
+
+    def __init__(self, response: Any) -> None:
+        self.response = response
+
+
+def _ask(asking: _Asking, symbol: str, send: Callable[[], Any]) -> Reply:
+    """Returns what one question comes to, whatever goes wrong on the way."""
+    _Asking.here.now = asking
+    try:
+        response = send()
+    except _Unwelcome as unwelcome:
+        response = unwelcome.response
+    except RunRefused:
+        raise
+    except Exception as error:  # time-outs, resets, and what yfinance stumbles over
+        return Reply("transient", f"{type(error).__name__}: {error}"[:WORDS])
+    finally:
+        _Asking.here.now = None
+    return read_answer(symbol, response)
+
+
+_OPENING = threading.Lock()
+
+
+def _client() -> Any:
+    """Returns yfinance's one client, its session passing every request of ours by the gate."""
+    with _OPENING:
+        _keep_caches_private()
+        client = YfData()
+        if not getattr(client._session.request, "is_gated", False):
+            client._session.request = _gated(client._session.request)
+    return client
+
+
+def _gated(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Returns `send` with each request of an asking thread counted, paced and reported.
+
+    yfinance repeats whatever fails with another kind of cookie, and drops a 429 with the time
+    that it names. A failed chart request therefore leaves the client here, as an exception; only
+    a 401 or 403 may get a new cookie, once a symbol. Others' use of the session is left alone.
+    """
+
+    def request(method: str, url: str, *args: Any, **kwargs: Any) -> Any:
+        asking: _Asking | None = getattr(_Asking.here, "now", None)
+        if asking is None:
+            return send(method, url, *args, **kwargs)
+        ticket = asking.traffic.enter()
+        asking.requests += 1
+        response = send(method, url, *args, **kwargs)
+        status = response.status_code
+        is_chart = url.startswith(_CHART)
+        if status == 429:
+            asking.traffic.refused(ticket, response.headers)
+        elif is_chart and status < 500:
+            asking.traffic.answered(ticket)
+        cookie_may_help = status in (401, 403) and asking.may_change_cookie
+        if is_chart and status >= 400 and not cookie_may_help:
+            raise _Unwelcome(response)
+        return response
+
+    request.is_gated = True  # type: ignore[attr-defined]
+    return request
+
+
+@lru_cache(maxsize=1)
+def _keep_caches_private() -> None:
+    """Keeps yfinance's cookie out of the user's home, for as long as this process lives."""
+    folder = mkdtemp(prefix="nightcast-yahoo-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    yfinance.set_tz_cache_location(folder)
+
+
+def _answer(reply: Reply, requests: int, has_bars: bool) -> Answer:
+    if reply.outcome == "ok" and not has_bars:
+        reply = _NOTHING
+    return Answer(reply.outcome, reply.detail, requests)
