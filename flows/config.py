@@ -31,7 +31,9 @@ class RunConfig(BaseModel):
         None, description="Asked for the symbols that the provider fails to serve."
     )
     universe: UniverseSpec = Field(UniverseSpec(), description="Which symbols, which exchange.")
-    quality: QualitySpec = Field(QualitySpec(), description="When a bar is refused or held, and when a run stops.")
+    quality: QualitySpec = Field(
+        QualitySpec(), description="When a bar is refused or held, and when a run stops."
+    )
     features: FeatureSpec = Field(FeatureSpec(), description="What a network sees of a bar.")
     target: TargetSpec = Field(TargetSpec(), description="What is forecast.")
     window: WindowSpec = Field(WindowSpec(), description="The window a network sees.")

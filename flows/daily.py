@@ -7,12 +7,11 @@ from prefect import flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
-from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.config import RunConfig
 from flows.environment import data_root
 from flows.naming import name_this_run
-from flows.prices import WORKERS, ingest
+from flows.prices import BATCHES_AT_ONCE, ingest
 from flows.session import plan_run
 from tasks.features.spec import FeatureSpec, TargetSpec
 from tasks.features.task import build_features
@@ -23,7 +22,7 @@ from tasks.publishing.registry import champion, manifest_of
 from tasks.publishing.task import publish_night, write_report
 
 
-@flow(name="daily", log_prints=False, task_runner=ThreadPoolTaskRunner(max_workers=WORKERS))
+@flow(name="daily", log_prints=False, task_runner=BATCHES_AT_ONCE)
 def daily(
     config: RunConfig = RunConfig(),  # noqa: B008  (frozen; Prefect reads the form's defaults here)
     as_of: date | None = None,

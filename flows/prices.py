@@ -3,6 +3,9 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
+
+from prefect.task_runners import ThreadPoolTaskRunner
 
 from flows.config import RunConfig
 from flows.session import Plan
@@ -15,7 +18,7 @@ from tasks.lake.task import snapshot
 # Some 300 task runs a flow are well within Prefect's reach whatever the universe.
 BATCH = 150
 # Batches at the same time: one waits for the network while another is judged and written.
-WORKERS = 4
+BATCHES_AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=4)
 
 
 @dataclass(frozen=True)

@@ -129,7 +129,11 @@ def _live(
     """
     exchange = config.universe.exchange
     today = local_date(exchange, now)
-    if kind == "daily" and not is_session(exchange, today) and final in _published(config, now, lake):
+    if (
+        kind == "daily"
+        and not is_session(exchange, today)
+        and final in _published(config, now, lake)
+    ):
         return None, f"{exchange} held no session on {today}, and {final} is published"
     return final, ""
 

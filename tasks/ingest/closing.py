@@ -31,8 +31,8 @@ _STALE = "stale_across_symbols"
 # Sessions looked at for bars that many symbols lack.
 _RECENT = 10
 _SHOWN = (
-    "symbol", "source", "outcome", "finding", "detail", "asked_from", "first", "last", "rows", "new_rows",
-    "refused", "held", "requests",
+    "symbol", "source", "outcome", "finding", "detail", "asked_from", "first", "last", "rows",
+    "new_rows", "refused", "held", "requests",
 )  # fmt: skip
 
 
@@ -186,7 +186,7 @@ def _missing(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:
 
 
 def _hold_stale(lake: Lake, symbols: Sequence[str], since: date, night: Night) -> int:
-    """Holds the bars that many symbols repeat, frees those that they no longer do; returns the held.
+    """Holds the bars that many symbols repeat, frees the others; returns how many are held.
 
     A universe's whole history would not fit into memory: it is gone through in spans of sessions.
     """

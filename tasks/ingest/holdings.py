@@ -95,7 +95,7 @@ def holdings(
     whole = set(newest) if anew else grown & set(newest)
     since = None if whole else _context(newest, night)
     bars = lake.read("bars", since=since, **clocks)  # type: ignore[arg-type]
-    starts = {s: None for s in symbols if s in whole or s not in newest}
+    starts: dict[str, date | None] = {s: None for s in symbols if s in whole or s not in newest}
     starts |= _starts(bars, {s: d for s, d in newest.items() if s not in whole}, night)
     listed = lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols)
     said = listed.filter(pl.col("currency").is_not_null()).select("symbol", "currency").iter_rows()
@@ -124,7 +124,7 @@ def _context(newest: Mapping[str, date], night: Night) -> date:
     return _sessions_before(night.exchange, oldest, back)
 
 
-def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dict[str, date]:
+def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dict[str, date | None]:
     """Returns for each symbol the first date to ask for: what is missing, held, or overlaps."""
     recent = known_sessions(
         night.exchange,
@@ -133,7 +133,7 @@ def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dic
     )
     there = dict(bars.group_by("symbol").agg("date").iter_rows())
     held = dict(bars.filter("held").group_by("symbol").agg(pl.col("date").min()).iter_rows())
-    starts = {}
+    starts: dict[str, date | None] = {}
     for symbol, last in newest.items():
         overlap = _sessions_before(night.exchange, last, night.quality.overlap_sessions - 1)
         days = set(there[symbol])

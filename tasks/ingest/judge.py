@@ -73,15 +73,13 @@ def judge(
         let_pass=let_pass,
         stored_hold=_stored_hold(history),
     )
-    end = int(np.searchsorted(_days(pl.Series(sessions, dtype=pl.Date)), _days_of(through)))
-    found |= weigh(levels, end, spec)
-    held = _union([found[rule] for rule in named("hold")], len(rows)) & ~let_pass
-    found["released"] = np.flatnonzero(
-        (_union([found[rule] for rule in named("hold")], len(rows)) & let_pass) | vouched
+    found |= weigh(levels, _places(pl.Series([through]), sessions)[0], spec)
+    implausible = _union([found[rule] for rule in named("hold")], len(rows))
+    found["released"] = np.flatnonzero((implausible & let_pass) | vouched)
+    held = pl.Series(implausible & ~let_pass, dtype=pl.Boolean)
+    return history.with_columns(flags=_texts(found, len(rows)), held=held).select(
+        list(BARS.columns)
     )
-    return history.with_columns(
-        flags=_texts(found, len(rows)), held=pl.Series(held, dtype=pl.Boolean)
-    ).select(list(BARS.columns))
 
 
 def has_flag(flags: pl.Expr, rule: str) -> pl.Expr:
@@ -165,16 +163,9 @@ def _stored_hold(history: pl.DataFrame) -> np.ndarray:
 
 def _places(days: pl.Series, sessions: Sequence[date]) -> pl.Series:
     """Returns the number of each day's session; a day between two has that of the later."""
-    numbers = np.searchsorted(_days(pl.Series(sessions, dtype=pl.Date)), _days(days))
+    open_days = pl.Series(sessions, dtype=pl.Date).to_physical().to_numpy()
+    numbers = np.searchsorted(open_days, days.to_physical().to_numpy())
     return pl.Series(numbers, dtype=pl.Int64)
-
-
-def _days(days: pl.Series) -> np.ndarray:
-    return days.to_physical().to_numpy()
-
-
-def _days_of(day: date) -> int:
-    return day.toordinal() - date(1970, 1, 1).toordinal()
 
 
 def _where(rows: pl.DataFrame, condition: pl.Expr) -> np.ndarray:

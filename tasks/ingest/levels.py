@@ -77,8 +77,9 @@ def weigh(bars: Levels, end: int, spec: QualitySpec) -> Mapping[str, np.ndarray]
     eventful = (np.abs(moves) > spec.jump_floor) | bars.apart | (bars.stored_hold != "")
     starts = np.flatnonzero(bars.first)
     ends = np.append(starts[1:], len(bars.close))
-    counts = np.add.reduceat(eventful, starts) if len(starts) else starts
-    for start, stop in zip(starts[counts > 0], ends[counts > 0], strict=True):
+    for start, stop in zip(starts, ends, strict=True):
+        if not eventful[start:stop].any():
+            continue
         events = start + np.flatnonzero(eventful[start:stop])
         _Account(bars, moves, (int(start), int(stop)), end, spec, found).settle(events)
     return {rule: np.array(rows, dtype=np.int64) for rule, rows in found.items()}

@@ -1,8 +1,8 @@
 """What is known of the symbols themselves: their currency, their listing, whether they have died.
 
 A source that does not know a symbol tonight may be wrong: markets are closed, servers are moved.
-Only its explicit word on several sessions, one after another, makes a symbol delisted, and the first
-bar served after that makes it listed again. A delisted symbol is still asked for.
+Only its explicit word on several sessions, one after another, makes a symbol delisted, and the
+first bar served after that makes it listed again. A delisted symbol is still asked for.
 """
 
 from typing import Any
@@ -61,9 +61,7 @@ def _status(answer: Answer, words: int, before: dict[str, Any]) -> str | None:
     return "delisted" if had_bars and words + 1 >= _WORDS_UNTIL_DELISTED else "missing"
 
 
-def _sessions_unknown(
-    lake: Lake, symbols: list[str], source: str, night: Night
-) -> dict[str, int]:
+def _sessions_unknown(lake: Lake, symbols: list[str], source: str, night: Night) -> dict[str, int]:
     """Returns on how many earlier sessions in a row each symbol was unknown to the source."""
     if not symbols:
         return {}

@@ -77,7 +77,9 @@ def ingest_batch(
     if fallback is not None and lacking:
         log = pl.concat([log, _take_in(lake, fallback, lacking, night)])
     sums = log.select("requests", "new_rows", "refused", "held", bars="rows").sum()
-    return BatchReport(kept=len(kept), failed=log.filter(_fails()).height, **sums.row(0, named=True))
+    return BatchReport(
+        kept=len(kept), failed=log.filter(_fails()).height, **sums.row(0, named=True)
+    )
 
 
 def _fails() -> pl.Expr:
@@ -104,9 +106,7 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
     open_days = known_sessions(night.exchange, *span)  # type: ignore[arg-type]
     good, refused = check(fetched.bars, open_days, holdings.currencies, holdings.reviews)
     closes = [f.select("symbol", "date", "close") for f in (good, holdings.bars)]
-    actions, refused_actions = check_actions(
-        fetched.actions, pl.concat(closes), holdings.reviews
-    )
+    actions, refused_actions = check_actions(fetched.actions, pl.concat(closes), holdings.reviews)
     whole = frozenset(s for s, start in holdings.starts.items() if start is None)
     reconciled = reconcile(
         good,
@@ -124,10 +124,21 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
         fetched=fetched,
         good=good,
         reconciled=reconciled,
-        actions=reconcile_actions(actions, holdings.actions, first_served),
+        actions=reconcile_actions(
+            actions.join(_at_odds(reconciled), on="symbol", how="anti"),
+            holdings.actions,
+            first_served,
+            provider.source,
+            fetched.actions,
+        ),
         refused=pl.concat([refused, refused_actions, reconciled.refused]),
         holdings=holdings,
     )
+
+
+def _at_odds(reconciled: Reconciled) -> pl.DataFrame:
+    """Returns the symbols of which another source, at odds with what is held, tells nothing."""
+    return reconciled.findings.filter(finding="source_mismatch").select("symbol").unique()
 
 
 def _without(haul: _Haul, symbols: Sequence[str]) -> _Haul:
@@ -196,9 +207,7 @@ def _newest_actions(haul: _Haul) -> pl.DataFrame:
     return pl.concat([standing, haul.actions.select(standing.columns)])
 
 
-def _log(
-    haul: _Haul, judged: pl.DataFrame, fresh: pl.DataFrame, night: Night
-) -> pl.DataFrame:
+def _log(haul: _Haul, judged: pl.DataFrame, fresh: pl.DataFrame, night: Night) -> pl.DataFrame:
     """Returns the rows of `fetch_log`, one a symbol asked."""
     answers = [
         (s, haul.fetched.answers[s].outcome, haul.fetched.answers[s].detail,
@@ -211,15 +220,17 @@ def _log(
     found = haul.reconciled.findings.group_by("symbol").agg(
         finding=pl.col("finding").unique().sort().str.join(",")
     )
-    served = haul.fetched.bars.group_by("symbol").agg(
-        rows=pl.len(), first=pl.col("date").min(), last=pl.col("date").max()
-    )
+    day = pl.col("date")
+    # A session whose bar was refused is still wanted.
+    good = haul.good.join(haul.refused, on=["symbol", "date"], how="anti")
+    span = good.group_by("symbol").agg(first=day.min(), last=day.max())
     counts = (
+        _count(haul.fetched.bars, "rows"),
         _count(fresh, "new_rows"),
         _count(haul.refused.filter(kind="bar"), "refused"),
         _count(judged.filter("held"), "held"),
     )
-    for part in (found, served, *counts):
+    for part in (found, span, *counts):
         log = log.join(part, on="symbol", how="left")
     numbers = ("rows", "new_rows", "refused", "held", "requests")
     return log.with_columns(

@@ -112,30 +112,37 @@ def reconcile_actions(
     fetched: pl.DataFrame,
     stored: pl.DataFrame,
     first_served: Mapping[str, date],
+    source: str,
+    stated: pl.DataFrame | None = None,
     tolerance: float = 1e-4,
 ) -> pl.DataFrame:
     """Returns the actions to append, in the columns of `tables.ACTIONS`.
 
     Those are new ones, those whose value has changed by more than the share `tolerance`, and, with
-    a split of 1 or cash of 0, those that the source no longer states.
+    a split of 1 or cash of 0, those that the source no longer states. What another source has
+    stated is neither changed nor withdrawn.
 
     Args:
         fetched: Good actions, with `flags`.
         stored: The actions that the lake holds of these symbols.
         first_served: The first date that an answer covers, of each symbol that was answered; what
             is dated before it is not withdrawn.
+        source: Who has stated `fetched`.
+        stated: All actions that the source states, refused ones too; by default `fetched`.
         tolerance: Share of a value within which it is the same.
     """
     key = ["symbol", "date", "kind"]
-    held = stored.select(*key, known="value", known_flags="flags")
+    held = stored.select(*key, known="value", known_flags="flags", known_source="source")
     alike = (pl.col("value") / pl.col("known") - 1).abs() <= tolerance
     same = alike.fill_null(False) & (pl.col("flags") == pl.col("known_flags"))
-    changed = fetched.join(held, on=key, how="left").filter(~same.fill_null(False))
+    foreign = pl.col("known_source") != source
+    told = fetched.join(held, on=key, how="left")
+    changed = told.filter(~same.fill_null(False), ~foreign.fill_null(False))
     none = pl.when(kind="split").then(1.0).otherwise(0.0)
     served_from = pl.col("symbol").replace_strict(first_served, default=None, return_dtype=pl.Date)
     gone = (
-        stored.filter((pl.col("date") >= served_from) & (pl.col("value") != none))
-        .join(fetched, on=key, how="anti")
+        stored.filter((pl.col("date") >= served_from) & (pl.col("value") != none), source=source)
+        .join(fetched if stated is None else stated, on=key, how="anti")
         .with_columns(value=none, flags=pl.lit(""))
     )
     columns = list(ACTIONS.columns)

@@ -1,7 +1,7 @@
 """What a person decides about bars and actions that were refused or are held.
 
-A release is written down with its reason and counts while the source serves the very values that the
-person saw: another value is another matter. The row itself enters the lake at once; the nights
+A release is written down with its reason and counts while the source serves the very values that
+the person saw: another value is another matter. The row itself enters the lake at once; the nights
 after it let it pass.
 """
 
@@ -21,7 +21,7 @@ from tasks.lake.tables import ACTIONS, BARS, REVIEWS
 def pending(lake: Lake, known_by: datetime, symbol: str | None = None) -> pl.DataFrame:
     """Returns what waits for a person or for the source: refused rows, then held bars.
 
-    Columns: symbol, date, kind, state ("refused", "held" or "released"), rule, field, value, source.
+    Columns: symbol, date, kind, state (refused, held or released), rule, field, value, source.
     """
     symbols = None if symbol is None else [symbol]
     reviews = lake.read("reviews", cutoff=None, known_by=known_by, symbols=symbols)
@@ -31,9 +31,7 @@ def pending(lake: Lake, known_by: datetime, symbol: str | None = None) -> pl.Dat
         on=["symbol", "date", "kind", "rule", "value"],
         how="left",
         nulls_equal=True,
-    ).with_columns(
-        state=pl.when("passed").then(pl.lit("released")).otherwise(pl.lit("refused"))
-    )
+    ).with_columns(state=pl.when("passed").then(pl.lit("released")).otherwise(pl.lit("refused")))
     held = _held(lake, known_by, symbols).with_columns(
         kind=pl.lit("bar"), state=pl.lit("held"), field=pl.lit("row")
     )
@@ -58,7 +56,9 @@ def release(
         passed = pl.lit(False).alias("held")
         written = _reviews(held.with_columns(kind=pl.lit("bar")), reason, reviewer)
         lake.append("reviews", written, now)
-        lake.append("bars", bar.with_columns(passed, flags=with_flag(pl.col("flags"), "released")), now)
+        lake.append(
+            "bars", bar.with_columns(passed, flags=with_flag(pl.col("flags"), "released")), now
+        )
         return written
     return _release_refused(lake, symbol, day, reason, reviewer, now)
 
@@ -95,7 +95,11 @@ def _release_refused(
     bars = rows.filter(kind="bar").with_columns(held=pl.lit(False), final=pl.lit(True), **let_pass)
     lake.append("bars", bars.select(list(BARS.columns)), now)
     actions = rows.filter(pl.col("kind") != "bar").with_columns(**let_pass)
-    lake.append("actions", actions.drop("value").rename({"amount": "value"}).select(list(ACTIONS.columns)), now)
+    lake.append(
+        "actions",
+        actions.drop("value").rename({"amount": "value"}).select(list(ACTIONS.columns)),
+        now,
+    )
     return written
 
 

@@ -205,7 +205,7 @@ class QualitySpec(BaseModel):
         10.0,
         ge=3,
         le=100,
-        description="Robust standard deviations of 20 daily log returns beyond which one is a jump.",
+        description="Robust standard deviations of 20 daily log returns beyond which one jumps.",
     )
     jump_floor: float = Field(
         0.25, ge=0.01, le=5, description="Absolute log return up to which nothing is a jump."

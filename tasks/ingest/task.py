@@ -60,7 +60,7 @@ def fetch_batch(
 
 @task(name="close ingestion", task_run_name="close ingestion of {night.session}", **WRITES_TO_LAKE)
 def close_ingestion(lake: str, symbols: Sequence[str], night: Night) -> NightReport:
-    """Judges the universe as a whole and shows each symbol's state; stops the run when too much is lost."""
+    """Judges across symbols, shows each one's state, and stops the run when too much is lost."""
     report = close_night(Lake(lake), symbols, night)
     log = get_run_logger()
     for warning in report.warnings:

@@ -16,7 +16,7 @@ FROM, TO = pl.col("from").fill_null(date.min), pl.col("to").fill_null(date.max)
 
 
 class Membership(BaseModel):
-    """The spells of a universe as a value that travels between tasks: symbol, from, to, exchange."""
+    """Spells as a value that travels between tasks: symbol, from, to, exchange."""
 
     model_config = ConfigDict(frozen=True)
 

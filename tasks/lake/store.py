@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
 
 import polars as pl
 from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
@@ -32,6 +34,14 @@ _KEEP = {
 }
 _WRITER = "nightcast"
 _ATTEMPTS = 40
+
+
+class _Opened(DeltaTable):
+    """One version of a table. delta-rs percent-encodes local paths, polars takes them literally."""
+
+    def file_uris(self, *filters: Any) -> list[str]:
+        uris = super().file_uris(*filters)
+        return [uri if "://" in uri else unquote(uri) for uri in uris]
 
 
 class Lake:
@@ -143,7 +153,7 @@ class Lake:
 
     def open(self, table: str) -> DeltaTable:
         """Returns the newest version of `table`, which must exist."""
-        return DeltaTable(self._address(table_named(table)))
+        return _Opened(self._address(table_named(table)))
 
     def _address(self, shape: Table) -> str:
         return f"{self.uri}/{shape.name}"
@@ -156,7 +166,7 @@ class Lake:
                 # Of several writers that create the table at once one wins, and it is there.
                 with suppress(CommitFailedError):
                     write_deltalake(address, empty, mode="ignore", configuration=_KEEP)
-            return DeltaTable(address)
+            return _Opened(address)
         except (OSError, DeltaError) as error:
             raise UsageError(
                 f"The lake at {self.uri!r} cannot be written ({error}); "

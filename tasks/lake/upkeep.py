@@ -102,7 +102,7 @@ def vacuum(lake: Lake, table: str, keep: timedelta = LONGEST_RUN) -> int:
     hours = math.ceil(keep / timedelta(hours=1))
     # The table's own retention guards against other programs' vacuum and is not meant here.
     listed = delta.vacuum(hours, dry_run=True, enforce_retention_duration=False)
-    left = {name for name in listed if _may_exist(delta, name)}
+    left = {name for name in listed if _may_exist(f"{lake.uri}/{table}", name)}
     if left:
         delta.vacuum(hours, dry_run=False, enforce_retention_duration=False)
     return len(left)
@@ -129,7 +129,6 @@ def _runs(delta: DeltaTable) -> pl.DataFrame:
     )
 
 
-def _may_exist(delta: DeltaTable, name: str) -> bool:
+def _may_exist(folder: str, name: str) -> bool:
     """Tells whether a replaced file is not known to be gone: the log names it for ever."""
-    folder = delta.table_uri.removeprefix("file://")
     return "://" in folder or Path(folder, name).exists()

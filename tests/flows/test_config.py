@@ -84,9 +84,8 @@ def test_an_unknown_key_of_a_provider_offers_that_providers_keys():
 def test_a_provider_that_is_not_known_or_not_named_is_refused_with_the_known_ones():
     assert "provider: Input tag 'filez'" in complaint("provider.kind=filez")
     assert "'sample', 'files'" in complaint("provider.kind=filez")
-    assert "provider: no kind is given; add provider.kind, one of files, sample, tiingo, yahoo." in complaint(
-        "provider.path=x"
-    )
+    known = "provider: no kind is given; add provider.kind, one of files, sample, tiingo, yahoo."
+    assert known in complaint("provider.path=x")
     met = complaint("provider.kind=files")
     assert "provider.files.path: Field required" in met
     assert "provider.files.prices: Field required" in met

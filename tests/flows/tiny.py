@@ -20,14 +20,16 @@ TRAINED_TO = date(2019, 7, 19)
 # What decides nothing about a forecast: the clocks of the run that wrote it.
 CLOCKS = ("known_at", "known_by", "commit", "origin", "tradable")
 
-_TOML = """
-name = "tiny"
-
-[provider]
+_FILES = """\
 kind = "files"
 path = '{path}'
 prices = "as_traded"
+"""
+TOML = """
+name = "tiny"
 
+[provider]
+{provider}
 [features]
 features = ["rsi(5)", "log_return(1)"]
 lookback = 10
@@ -84,7 +86,7 @@ def write_world(folder, bars):
     folder.mkdir(exist_ok=True)
     bars.write_parquet(folder / "bars.parquet")
     path = folder / "tiny.toml"
-    path.write_text(_TOML.format(path=folder / "bars.parquet"))
+    path.write_text(TOML.format(provider=_FILES.format(path=folder / "bars.parquet")))
     return path
 
 

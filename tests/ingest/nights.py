@@ -85,5 +85,7 @@ class Nights:
         return self.bars().filter(symbol=symbol, date=day).row(0, named=True)
 
     def log(self, session: date) -> dict[str, dict]:
-        rows = self.lake.read("fetch_log", cutoff=session, since=session, known_by=self.at(DAYS[-1]))
+        rows = self.lake.read(
+            "fetch_log", cutoff=session, since=session, known_by=self.at(DAYS[-1])
+        )
         return {r["symbol"]: r for r in rows.iter_rows(named=True)}

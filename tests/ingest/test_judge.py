@@ -137,6 +137,11 @@ def test_the_bound_grows_with_what_the_symbol_does():
     assert verdicts(judged(crash([*wild, 40.0]))) == [("jump", True)]
 
 
+def test_spikes_that_are_held_make_no_later_spike_usual():
+    bars = crash([*calm(), *[c for _ in range(12) for c in (165.0, 100.5)]])
+    assert verdicts(judged(bars)) == [("jump", True), ("", False)] * 12
+
+
 @pytest.mark.parametrize(("close", "is_jump"), [(52.0, False), (48.0, True)])
 def test_a_young_symbol_may_halve(close, is_jump):
     bars = history([*calm(9), close], volume=[*[1000.0] * 9, 50_000.0])
@@ -264,6 +269,14 @@ def test_what_was_found_elsewhere_stays_and_is_no_reference(rule):
     shown = pl.when(pl.int_range(pl.len()) == CALM).then(pl.lit(rule))
     seen = judged(bars.with_columns(flags=shown))
     assert verdicts(seen) == [(rule, True), ("", False)]
+
+
+def test_a_released_level_is_what_follows_it_is_measured_by():
+    bars = crash([*calm(), 65.0, 65.5])
+    shown = pl.when(pl.int_range(pl.len()) == CALM).then(pl.lit("level_shift"))
+    let = release(bars, CALM, "level_shift")
+    seen = judged(bars.with_columns(flags=shown), reviews=let)
+    assert verdicts(seen) == [("large_move,level_shift,released", False), ("", False)]
 
 
 def test_a_flag_takes_its_place_among_the_others():

@@ -1,6 +1,6 @@
 """Whole nights of ingestion: what the lake holds after each, whatever the source has done."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest

@@ -203,6 +203,19 @@ def test_one_bar_off_is_a_revision_and_no_shift():
     assert findings(found) == ["revised"]
 
 
+def test_bars_off_by_different_ratios_are_revisions_and_no_shift():
+    fetched = pl.concat(scaled(served(), 1.01 + 0.01 * i).slice(i, 1) for i in range(7))
+    found = held_against(fetched)
+    assert (findings(found), handed_on(found)) == (["revised"], list(range(7)))
+
+
+def test_a_source_that_took_a_new_dividend_out_of_its_prices_has_not_shifted():
+    paid = acting(("A", HELD, "dividend", 10.0))
+    ratio = 1 - 10.0 / CLOSES[HELD - 1]
+    found = held_against(scaled(served(), ratio, range(HELD)), actions=paid)
+    assert (findings(found), handed_on(found), found.refetch) == (["restated_dividend"], [HELD], ())
+
+
 def test_rounding_to_cents_is_no_shift():
     prices = ("open", "high", "low", "close")
     found = held_against(served().with_columns(pl.col(c).round(1) for c in prices))
@@ -290,8 +303,21 @@ def test_actions_are_appended_where_new_or_changed():
         ("A", 3, "dividend", 0.5),
         ("A", 4, "dividend", 0.7),
     )
-    rows = reconcile_actions(told, known, {"A": DAYS[0]})
+    rows = reconcile_actions(told, known, {"A": DAYS[0]}, "primary")
     assert_frame_equal(rows, acting(("A", 2, "split", 3.0), ("A", 4, "dividend", 0.7)))
+
+
+def test_what_another_source_has_stated_is_neither_changed_nor_withdrawn():
+    known = acting(("A", 1, "dividend", 1.0), ("A", 3, "dividend", 0.5))
+    told = acting(("A", 1, "dividend", 1.1), ("A", 4, "dividend", 0.7))
+    rows = reconcile_actions(told, known, {"A": DAYS[0]}, "another")
+    assert_frame_equal(rows, acting(("A", 4, "dividend", 0.7)))
+
+
+def test_an_action_that_is_served_and_refused_is_not_withdrawn():
+    known = acting(("A", 3, "dividend", 0.5))
+    stated = acting(("A", 3, "dividend", 5000.0))
+    assert reconcile_actions(NONE, known, {"A": DAYS[0]}, "primary", stated).is_empty()
 
 
 def test_an_action_that_is_no_longer_served_is_withdrawn_within_what_was_served():
@@ -301,9 +327,9 @@ def test_an_action_that_is_no_longer_served_is_withdrawn_within_what_was_served(
         ("A", 4, "split", 2.0),
         ("B", 4, "split", 2.0),
     )
-    rows = reconcile_actions(NONE, known, {"A": DAYS[2]})
+    rows = reconcile_actions(NONE, known, {"A": DAYS[2]}, "primary")
     assert_frame_equal(rows, acting(("A", 3, "dividend", 0.0), ("A", 4, "split", 1.0)))
     withdrawn = pl.concat([known.filter(symbol="B"), rows])
-    assert reconcile_actions(NONE, withdrawn, {"A": DAYS[2]}).is_empty()
+    assert reconcile_actions(NONE, withdrawn, {"A": DAYS[2]}, "primary").is_empty()
     back = acting(("A", 4, "split", 2.0))
-    assert_frame_equal(reconcile_actions(back, withdrawn, {"A": DAYS[2]}), back)
+    assert_frame_equal(reconcile_actions(back, withdrawn, {"A": DAYS[2]}, "primary"), back)

@@ -44,6 +44,25 @@ def actions(rows: list[tuple[str, date, str, float]]) -> pl.DataFrame:
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
+def random_market(seed, symbols=("A", "B", "C"), sessions=60):
+    draw = np.random.default_rng(seed)
+    days = weekdays(sessions)
+    rows, acting = [], []
+    for symbol in symbols:
+        price = 50.0
+        for day in days:
+            price *= float(np.exp(0.02 * draw.normal()))
+            if draw.random() < 0.95:
+                rows.append((symbol, day, price))
+            if draw.random() < 0.1:
+                acting.append((symbol, day, "dividend", float(draw.uniform(0.1, 1.0))))
+            if draw.random() < 0.02:
+                acting.append((symbol, day, "capital_gain", float(draw.uniform(0.1, 1.0))))
+            if draw.random() < 0.05:
+                acting.append((symbol, day, "split", float(draw.choice([0.5, 2.0, 1.5, 7.0]))))
+    return bars(rows), actions(acting), days
+
+
 def feature_frame(
     spans: dict[str, tuple[int, int]],
     sessions: list[date],

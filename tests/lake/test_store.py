@@ -2,7 +2,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import polars as pl
@@ -10,14 +9,13 @@ import pytest
 from deltalake import DeltaTable
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from polars.testing import assert_frame_equal
 
 from models.errors import DataError, UsageError
-from tasks.lake.store import Lake, check_writable, read_reference, take_reference
+from tasks.lake.store import Lake, check_writable
 from tasks.lake.tables import FORECASTS, QUARANTINE, TABLES
 from tests.lake.frames import at, bars, batches
 
-JAN2, JAN3, JAN6 = date(2020, 1, 2), date(2020, 1, 3), date(2020, 1, 6)
+JAN2, JAN3 = date(2020, 1, 2), date(2020, 1, 3)
 
 
 def closes(lake, known_by, cutoff=None):
@@ -46,22 +44,6 @@ def test_a_bar_after_the_cutoff_is_not_seen_however_early_it_was_known(tmp_path)
     assert len(closes(lake, at(1), JAN3)) == len(closes(lake, at(1))) == 2
 
 
-def test_a_read_since_a_date_sees_it_and_what_came_after(tmp_path):
-    lake = Lake(tmp_path)
-    lake.append("bars", bars([("A", d, 1.0) for d in (JAN2, JAN3, JAN6)]), at(0))
-    lake.append("bars", bars([("A", JAN2, 2.0), ("A", JAN3, 2.0)]), at(1))
-
-    def dates(since, cutoff=None):
-        read = lake.read("bars", cutoff=cutoff, known_by=at(0), since=since)
-        return read["date"].to_list()
-
-    assert dates(JAN3) == [JAN3, JAN6]
-    assert dates(JAN3, cutoff=JAN3) == [JAN3]
-    assert dates(None, cutoff=JAN3) == [JAN2, JAN3]
-    assert dates(date(2020, 1, 7)) == []
-    assert lake.read("bars", cutoff=JAN3, known_by=at(1), since=JAN3)["close"].to_list() == [2.0]
-
-
 def refused(**changes) -> pl.DataFrame:
     texts = dict.fromkeys(("symbol", "kind", "rule", "field", "value", "source", "run"), "x")
     numbers = dict.fromkeys(("open", "high", "low", "close", "volume", "amount"))
@@ -80,47 +62,6 @@ def test_a_row_without_a_date_is_seen_at_all_dates_and_compared_with_what_is_kno
     seen = lake.read("quarantine", cutoff=JAN3, known_by=at(1), since=JAN3)
     assert seen["date"].to_list() == [None, JAN3]
     assert lake.newest_dates("quarantine", ["x"], None, at(1)) == {"x": JAN3}
-
-
-def test_the_newest_date_of_each_symbol_by_both_clocks(tmp_path):
-    lake = Lake(tmp_path)
-    asked = ["A", "B", "C"]
-    assert lake.newest_dates("bars", asked, None, at(9)) == {}
-    lake.append("bars", bars([("A", JAN2, 1.0), ("A", JAN3, 1.0), ("B", JAN2, 1.0)]), at(0))
-    lake.append("bars", bars([("B", JAN6, 1.0), ("D", JAN6, 1.0)]), at(5))
-    assert lake.newest_dates("bars", asked, None, at(4)) == {"A": JAN3, "B": JAN2}
-    assert lake.newest_dates("bars", asked, None, at(5)) == {"A": JAN3, "B": JAN6}
-    assert lake.newest_dates("bars", asked, JAN2, at(5)) == {"A": JAN2, "B": JAN2}
-    assert lake.newest_dates("bars", [], None, at(5)) == {}
-    with pytest.raises(UsageError, match="'securities' dates no symbols"):
-        lake.newest_dates("securities", asked, None, at(5))
-
-
-def lose_files(lake, keep):
-    """Removes all files of bars but those whose first row `keep` accepts; returns their number."""
-    gone = 0
-    for path in Path(lake.uri, "bars").glob("*.parquet"):
-        if not keep(pl.read_parquet(path).row(0, named=True)):
-            path.unlink()
-            gone += 1
-    return gone
-
-
-def test_a_narrow_read_opens_no_file_of_other_symbols_or_dates(tmp_path):
-    # Files that are gone cannot be read: what still answers has not looked at them.
-    lake = Lake(tmp_path)
-    for minute, (symbol, day) in enumerate((s, d) for s in "ABC" for d in (JAN2, JAN3, JAN6)):
-        lake.append("bars", bars([(symbol, day, 1.0)]), at(minute))
-    assert lose_files(lake, lambda row: row["symbol"] == "B") == 6
-    assert lake.newest_dates("bars", ["B"], None, at(99)) == {"B": JAN6}
-    assert lose_files(lake, lambda row: row["date"] == JAN3) == 2
-    narrow = {"symbols": ["B"], "since": JAN3, "cutoff": JAN3, "known_by": at(99)}
-    assert lake.read("bars", **narrow).select("symbol", "date").rows() == [("B", JAN3)]
-    assert lake.append("bars", bars([("B", JAN3, 1.0)]), at(99)) == 0
-    assert lake.append("bars", bars([("B", JAN3, 2.0), ("BB", JAN3, 2.0)]), at(99)) == 2
-    for wider in ({"symbols": ["A"]}, {"since": JAN2}, {"cutoff": JAN6}):
-        with pytest.raises(FileNotFoundError):
-            lake.read("bars", **narrow | wider)
 
 
 def test_a_tie_in_known_at_goes_to_the_later_commit(tmp_path):
@@ -218,14 +159,6 @@ def test_three_processes_writing_at_once_duplicate_and_lose_nothing(tmp_path):
     assert_all_there_once(Lake(tmp_path), 3)
 
 
-def test_rows_come_back_sorted_by_key_whatever_order_they_came_in(tmp_path):
-    lake = Lake(tmp_path)
-    lake.append("bars", bars([("B", JAN3, 4.0), ("A", JAN3, 2.0), ("B", JAN2, 3.0)]), at(0))
-    lake.append("bars", bars([("A", JAN2, 1.0)]), at(1))
-    read = lake.read("bars", cutoff=None, known_by=at(1))
-    assert read["close"].to_list() == [1.0, 2.0, 3.0, 4.0]
-
-
 def test_one_key_twice_is_refused_and_named(tmp_path):
     lake = Lake(tmp_path)
     with pytest.raises(DataError, match=r"name one key twice: .*'A'.*2020-01-02"):
@@ -266,25 +199,6 @@ def test_the_log_is_kept_for_an_auditor(tmp_path):
     lake.append("bars", bars([("A", JAN2, 1.0)]), at(0))
     kept = DeltaTable(f"{lake.uri}/bars").metadata().configuration
     assert kept["delta.logRetentionDuration"] == "interval 36500 days"
-
-
-def test_a_reference_reads_the_same_rows_after_later_restatements(tmp_path):
-    lake = Lake(tmp_path)
-    lake.append("bars", bars([("A", JAN2, 1.0), ("B", JAN2, 2.0)]), at(0))
-    reference = take_reference(lake.uri, "bars", ["A"], JAN2, at(1))
-    assert (reference.rows, reference.symbols) == (1, ("A",))
-    before = read_reference(lake.uri, reference)
-    lake.append("bars", bars([("A", JAN2, 9.0), ("A", JAN3, 1.0), ("B", JAN2, 3.0)]), at(2))
-    assert_frame_equal(read_reference(lake.uri, reference), before)
-
-
-def test_a_reference_notices_rows_that_were_changed_behind_its_clock(tmp_path):
-    lake = Lake(tmp_path)
-    lake.append("bars", bars([("A", JAN2, 1.0)]), at(0))
-    reference = take_reference(lake.uri, "bars", ["A"], JAN2, at(1))
-    lake.append("bars", bars([("A", JAN2, 1.0 + 1e-15)]), at(1))
-    with pytest.raises(DataError, match="rows of the lake were changed or lost"):
-        read_reference(lake.uri, reference)
 
 
 SYMBOLS, DAYS = ("A", "B"), (JAN2, JAN3)

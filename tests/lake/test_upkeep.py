@@ -1,9 +1,4 @@
 import json
-import random
-import subprocess
-import sys
-import time
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,45 +9,21 @@ import pytest
 from tasks.lake import upkeep
 from tasks.lake.rows import digest_of
 from tasks.lake.store import Lake
+from tasks.lake.tables import TABLES
 from tests.lake.frames import at, bars, weekdays
-from tests.lake.upkeep_child import NIGHTS, night
+from tests.lake.upkeep_nights import (
+    DAYS,
+    assert_every_row_is_there_once,
+    digests,
+    files,
+    write,
+)
 
-DAYS = weekdays(40)
 AT_ONCE = timedelta(0)
-
-
-def restatements(seed):
-    """A few bars, some of which say anew what was said before; some without a volume, some held."""
-    draw = random.Random(seed)
-    keys = {(draw.choice("ABC"), draw.choice(DAYS)) for _ in range(6)}
-    frame = bars([(s, d, draw.choice((1.0, 2.0, 0.1 + 0.2))) for s, d in keys])
-    volume = [draw.choice((None, 5.0)) for _ in keys]
-    return frame.with_columns(volume=pl.Series(volume, dtype=pl.Float64), held=draw.random() < 0.2)
-
-
-def write(lake, nights):
-    for n in nights:
-        lake.append("bars", restatements(n), at(n))
-
-
-def digests(lake, nights):
-    """What was known at each night, down to the bit and with its stamps."""
-    reads = (lake.read("bars", cutoff=None, known_by=at(n), stamps=True) for n in nights)
-    return [digest_of(read) for read in reads]
-
-
-def files(lake):
-    return {Path(f).name for f in lake.open("bars").file_uris()}
 
 
 def on_disk(lake):
     return {p.name for p in Path(lake.uri, "bars").glob("*.parquet")}
-
-
-def assert_every_row_is_there_once(lake):
-    raw = pl.read_delta(f"{lake.uri}/bars")
-    assert not raw.select("symbol", "date", "commit").is_duplicated().any()
-    return raw
 
 
 @pytest.mark.parametrize("more", [20, pytest.param(250, marks=pytest.mark.slow)])
@@ -76,6 +47,27 @@ def test_what_was_known_on_a_night_stays_the_same_for_ever(tmp_path, more):
     assert entries == list(range(lake.open("bars").version() + 1))
     if more > 100:
         assert json.loads((log / "_last_checkpoint").read_text())["version"] >= more
+
+
+def full_and_empty(shape):
+    """Two rows of a table: one with a value in each column, one with texts alone."""
+    full = {pl.String: "b", pl.Float64: 0.1 + 0.2, pl.Int64: 7, pl.Boolean: True, pl.Date: DAYS[0],
+            pl.Datetime: at(3), pl.List: [0.1, -0.0]}  # fmt: skip
+    for row in (full, {pl.String: "a"}):
+        values = {c: [row.get(t.base_type())] for c, t in shape.columns.items()}
+        yield pl.DataFrame(values, schema=dict(shape.columns))
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_tables_values_and_nulls_outlast_being_packed(tmp_path, table):
+    lake = Lake(tmp_path / "with a space")
+    for n, rows in enumerate(full_and_empty(TABLES[table])):
+        assert lake.append(table, rows, at(n)) == 1
+    before = lake.read(table, cutoff=None, known_by=at(9), stamps=True)
+    assert before.height == 2
+    assert upkeep.compact(lake, table) == upkeep.vacuum(lake, table, AT_ONCE) == 2
+    after = lake.read(table, cutoff=None, known_by=at(9), stamps=True)
+    assert digest_of(after) == digest_of(before)
 
 
 def test_commits_keep_their_order_and_appends_go_on(tmp_path):
@@ -138,59 +130,6 @@ def test_packed_rows_are_sorted_so_that_a_read_of_a_symbol_skips_most(tmp_path):
     assert packed.equals(packed.sort(key))
 
 
-class Meddled(Lake):
-    """A lake in which somebody else comes first: `meddle` runs after the table was opened."""
-
-    def __init__(self, uri, meddle):
-        super().__init__(uri)
-        self._meddle, self._opened = meddle, 0
-
-    def open(self, table):
-        delta = super().open(table)
-        self._opened += 1
-        # The first look only counts files.
-        if self._opened == 2:
-            self._meddle()
-        return delta
-
-
-def test_a_compaction_gives_way_to_another_compaction_and_to_an_append(tmp_path):
-    lake = Lake(tmp_path)
-    write(lake, range(5))
-    held_up = Meddled(tmp_path, lambda: upkeep.compact(lake, "bars"))
-    assert upkeep.compact(held_up, "bars") == 0
-    assert_every_row_is_there_once(lake)
-    assert len(files(lake)) == 1
-    write(lake, range(5, 9))
-    before = digests(lake, range(9))
-    held_up = Meddled(tmp_path, lambda: write(lake, [9]))
-    assert upkeep.compact(held_up, "bars") == 0
-    assert len(files(lake)) == 6
-    assert digests(lake, range(9)) == before
-    assert upkeep.compact(lake, "bars") == 6
-    assert_every_row_is_there_once(lake)
-
-
-def test_appends_and_compactions_at_once_lose_and_double_nothing(tmp_path):
-    lake = Lake(tmp_path)
-    days = DAYS[:12]
-
-    def append(symbol):
-        return sum(lake.append("bars", bars([(symbol, d, 1.0)]), at(0)) for d in days)
-
-    def compact():
-        packed, end = 0, time.monotonic() + 20
-        while packed < 12 and time.monotonic() < end:
-            packed += upkeep.compact(lake, "bars") if lake.exists("bars") else 0
-        return packed
-
-    with ThreadPoolExecutor(4) as pool:
-        compacting = [pool.submit(compact) for _ in range(2)]
-        assert list(pool.map(append, "AB")) == [12, 12]
-        assert sum(c.result() for c in compacting) >= 12
-    assert assert_every_row_is_there_once(lake).height == 24
-
-
 def age(lake, by):
     """Moves all that the log says to have been removed `by` into the past."""
     for entry in Path(lake.uri, "bars", "_delta_log").glob("*.json"):
@@ -238,24 +177,3 @@ def test_tidy_touches_only_tables_of_many_small_files_and_says_what_it_did(tmp_p
     done = upkeep.tidy(lake, small_files=6)
     assert done == {"bars": upkeep.Tidied(7, 0), "actions": upkeep.Tidied(0, 0)}
     assert upkeep.tidy(lake, keep=AT_ONCE)["bars"] == upkeep.Tidied(0, 7)
-
-
-def test_killed_three_times_while_appending_and_compacting_a_lake_is_whole(tmp_path):
-    draw = random.Random(0)
-    command = [sys.executable, "-m", "tests.lake.upkeep_child", tmp_path]
-    for _ in range(3):
-        with subprocess.Popen(command, stdout=subprocess.PIPE) as child:
-            for _ in range(draw.randrange(3, 9)):
-                assert child.stdout.readline(), "the child ended before it was killed"
-            time.sleep(draw.uniform(0, 0.06))
-            child.kill()
-        lake = Lake(tmp_path)
-        seen = lake.read("bars", cutoff=None, known_by=at(NIGHTS))
-        assert not seen.is_empty()
-        assert not seen.select("symbol", "date").is_duplicated().any()
-        assert_every_row_is_there_once(lake)
-    subprocess.run(command, stdout=subprocess.PIPE, check=True)
-    assert_every_row_is_there_once(lake)
-    expected = pl.concat([night(n) for n in range(NIGHTS)])
-    seen = lake.read("bars", cutoff=None, known_by=at(NIGHTS))
-    assert seen.equals(expected.unique(["symbol", "date"], keep="last").sort("symbol", "date"))

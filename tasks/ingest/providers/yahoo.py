@@ -153,7 +153,7 @@ class YahooProvider:
 
 
 class _Asking:
-    """What one thread is asking just now, for the session to report to."""
+    """What a thread of the pool is asking, for the session to report to."""
 
     here = threading.local()
 
@@ -181,8 +181,6 @@ def _ask(asking: _Asking, symbol: str, send: Callable[[], Any]) -> Reply:
         raise
     except Exception as error:  # time-outs, resets, and what yfinance stumbles over
         return Reply("transient", f"{type(error).__name__}: {error}"[:WORDS])
-    finally:
-        _Asking.here.now = None
     return read_answer(symbol, response)
 
 

@@ -115,6 +115,11 @@ def test_what_is_malformed_is_named(path, bad, words):
     assert words in found.detail
 
 
+def test_a_chart_comes_with_a_status_of_its_own():
+    content = json.dumps(answer_of("AAA")).encode()
+    assert read_answer("AAA", Response(content, 404)).outcome == "malformed"
+
+
 def test_an_event_lacks_its_date():
     answer = answer_of("AAA")
     events = answer["chart"]["result"][0]["events"]
@@ -126,13 +131,16 @@ def test_an_event_lacks_its_date():
     assert reply(answer).detail == "an event without a number as amount"
 
 
-def test_a_split_by_zero_is_known_and_has_no_value():
+@pytest.mark.parametrize(
+    ("new", "old", "value"), [(2, 0, None), (0, 1, 0.0), (-2, 1, -2.0), (float("nan"), 1, None)]
+)
+def test_a_split_by_nothing_is_told_and_not_undone(new, old, value):
     answer = answer_of("AAA")
     (split,) = answer["chart"]["result"][0]["events"]["splits"].values()
-    split["denominator"] = 0
+    split |= {"numerator": new, "denominator": old}
     chart = reply(answer).chart
     bars, actions = as_traded({"AAA": chart}, {"AAA": DAYS[0]}, LAST)
-    assert actions.filter(kind="split")["value"].to_list() == [None]
+    assert actions.filter(kind="split")["value"].to_list() == [value]
     # Nobody knows what the source has divided by: its prices stay as served.
     assert bars["close"][0] == pytest.approx(TAPE.bars[0][4] / 2, rel=1e-6)
 
