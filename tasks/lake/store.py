@@ -39,8 +39,8 @@ _ATTEMPTS = 40
 class _Opened(DeltaTable):
     """One version of a table. delta-rs percent-encodes local paths, polars takes them literally."""
 
-    def file_uris(self, *filters: Any) -> list[str]:
-        uris = super().file_uris(*filters)
+    def file_uris(self, *filters: Any, **pruning: Any) -> list[str]:
+        uris = super().file_uris(*filters, **pruning)
         return [uri if "://" in uri else unquote(uri) for uri in uris]
 
 
@@ -152,8 +152,20 @@ class Lake:
         return dict(last.iter_rows())
 
     def open(self, table: str) -> DeltaTable:
-        """Returns the newest version of `table`, which must exist."""
-        return _Opened(self._address(table_named(table)))
+        """Returns the newest version of `table`, which must exist.
+
+        Raises:
+            DataError: It lacks columns: another version of nightcast wrote it.
+        """
+        shape = table_named(table)
+        delta = _Opened(self._address(shape))
+        lacking = set(shape.stored) - {field.name for field in delta.schema().fields}
+        if lacking:
+            raise DataError(
+                f"Table {table!r} at {self.uri!r} lacks the columns {', '.join(sorted(lacking))}: "
+                "another version of nightcast wrote it. Load the data anew under another --root."
+            )
+        return delta
 
     def _address(self, shape: Table) -> str:
         return f"{self.uri}/{shape.name}"
@@ -166,7 +178,7 @@ class Lake:
                 # Of several writers that create the table at once one wins, and it is there.
                 with suppress(CommitFailedError):
                     write_deltalake(address, empty, mode="ignore", configuration=_KEEP)
-            return _Opened(address)
+            return self.open(shape.name)
         except (OSError, DeltaError) as error:
             raise UsageError(
                 f"The lake at {self.uri!r} cannot be written ({error}); "

@@ -110,7 +110,7 @@ def append(tidying: bool, sizes: Namespace) -> dict[str, Any]:
     bars = pl.read_parquet(sizes.work / _NIGHTLY)
     names = _names(sizes.append_symbols)
     batches = [names[i : i + sizes.batch] for i in range(0, len(names), sizes.batch)]
-    last, found = len(days) - 1, {}
+    last, found, new_rows = len(days) - 1, {}, 0
     with (
         tempfile.TemporaryDirectory(dir=sizes.work) as folder,
         ThreadPoolExecutor(sizes.threads) as pool,
@@ -124,7 +124,8 @@ def append(tidying: bool, sizes: Namespace) -> dict[str, Any]:
             served = [pl.concat(parts[(s,)] for s in b if (s,) in parts) for b in batches]
             with meter(stage):
                 took = list(pool.map(partial(_append, lake, _evening(days[place])), served))
-            found[stage] = statistics.median(took)
+            found[stage] = statistics.median(seconds for seconds, _ in took)
+            new_rows += sum(rows for _, rows in took)
             if tidying:
                 with meter("tidy"):
                     tidy(lake)
@@ -139,14 +140,14 @@ def append(tidying: bool, sizes: Namespace) -> dict[str, Any]:
         for stage in ("first_night", "last_night")
         if stage in found
     }
-    return {**meter.result(), **per_batch, "files": files}
+    return {**meter.result(), **per_batch, "new_rows": new_rows, "files": files}
 
 
-def _append(lake: Lake, known_at: datetime, rows: pl.DataFrame) -> float:
-    """Appends one batch and returns the seconds that it took."""
+def _append(lake: Lake, known_at: datetime, rows: pl.DataFrame) -> tuple[float, int]:
+    """Appends one batch; returns the seconds that it took and the rows that were new."""
     began = time.perf_counter()
-    lake.append("bars", rows, known_at)
-    return time.perf_counter() - began
+    new = lake.append("bars", rows, known_at)
+    return time.perf_counter() - began, new
 
 
 def _market(symbols: int, batch: int, days: Sequence[date]) -> Iterator[pl.DataFrame]:

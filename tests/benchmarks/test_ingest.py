@@ -57,6 +57,7 @@ def test_all_sides_read_the_same_number_of_rows_by_either_clock(made):
 @pytest.mark.slow
 def test_upkeep_leaves_no_more_files_than_there_were(made):
     untidied, tidied = (medians(made, f"append {kind}") for kind in ("untidied", "tidied"))
+    assert untidied["new_rows"] == tidied["new_rows"] == 3 * 8
     assert untidied["files"] >= tidied["files"] > 0
     assert "tidy.seconds" in tidied
     assert "tidy.seconds" not in untidied

@@ -10,7 +10,6 @@ from tasks.ingest.holdings import Night
 from tasks.ingest.nightly import ingest_batch
 from tasks.ingest.providers.yahoo import YahooProvider
 from tasks.ingest.spec import QualitySpec, YahooSpec
-from tasks.lake.calendar import last_final_session
 from tasks.lake.store import Lake
 from tests.ingest.yahoo.session import fresh_yfinance, use_replay
 
@@ -36,7 +35,6 @@ def run_when_told(told: Connection, lake: Path, url: str, folder: Path, night: N
     """Says when it is ready, runs the night when it is told to, and says when it has done so."""
     # What a killed process leaves behind goes with the test's own folder.
     tempfile.tempdir = str(folder)
-    last_final_session(night.exchange, night.now, night.now - night.now)  # builds the calendar
     told.send("ready")
     told.recv()
     run_night(Lake(lake), url, folder, night)

@@ -21,9 +21,9 @@ from tests.ingest.nights import DAYS
 from tests.ingest.yahoo.market import Listing, Tape, random_tape
 from tests.ingest.yahoo.replay import Replay
 
-# Imports take seconds: one process has them done, and every child begins as a copy of it.
+# Imports and the calendar take seconds: one process has them, and every child begins as its copy.
 PROCESSES = multiprocessing.get_context("forkserver")
-PROCESSES.set_forkserver_preload([run_when_told.__module__])
+PROCESSES.set_forkserver_preload(["tests.faults.ingest_child", "tests.ingest.nights"])
 FIRST, LATER = DAYS[60], DAYS[62]
 SATURDAY = date(2025, 10, 4)
 SEEN = ("bars", "actions", "quarantine", "securities")
@@ -146,7 +146,9 @@ def test_the_undisturbed_nights_have_all_that_can_go_wrong_in_them(undisturbed):
         ("S02", DAYS[58], "unit_error"),
         closed,
     ]
-    was, now = (v["bars"].filter(symbol="S01", date=DAYS[59])["close"].item() for v in views.values())
+    was, now = (
+        v["bars"].filter(symbol="S01", date=DAYS[59])["close"].item() for v in views.values()
+    )
     assert now == pytest.approx(1.02 * was)
 
 
@@ -169,7 +171,7 @@ class StoppingLake(Lake):
 
 
 def complete(world: World, folder: Path, session: date, undisturbed) -> None:
-    """Runs the night once more; claims that a run again ends in the undisturbed view, and asks for nothing logged."""
+    """Runs the night once more: it asks for nothing logged, and ends in the undisturbed view."""
     _, views, _ = undisturbed
     night = world.night(session, A_WHILE, "again")
     broken = view(folder, session, night.now)
@@ -191,7 +193,6 @@ def as_after(session: date, undisturbed, folder: Path) -> Path:
 @pytest.mark.parametrize(
     ("session", "table"),
     [
-        pytest.param(FIRST, "bars", id="first night, bars"),
         pytest.param(FIRST, "fetch_log", id="first night, log"),
         pytest.param(LATER, "actions", id="later night, actions"),
         pytest.param(LATER, "bars", id="later night, bars"),
@@ -249,7 +250,9 @@ def test_a_night_killed_at_one_of_twenty_moments_is_completed(world, undisturbed
     kill_one_moment(world, undisturbed, tmp_path, number, of=20)
 
 
-@pytest.mark.parametrize(("session", "apart"), [(FIRST, 0), (LATER, 3)], ids=["at once", "3 s apart"])
+@pytest.mark.parametrize(
+    ("session", "apart"), [(FIRST, 0), (LATER, 3)], ids=["at once", "3 s apart"]
+)
 def test_two_runs_at_once_leave_what_one_undisturbed_run_does(
     world, undisturbed, tmp_path, session, apart
 ):

@@ -43,7 +43,9 @@ class World:
         nothing = {"rows": 0, "new_rows": 0, "first": None, "last": None, "finding": ""}
         self.logged(symbols, **{"outcome": outcome, "detail": "HTTP 503", **nothing, **changes})
 
-    def listed(self, symbols: Sequence[str], status: str = "listed", exchange: str = "XNYS") -> None:
+    def listed(
+        self, symbols: Sequence[str], status: str = "listed", exchange: str = "XNYS"
+    ) -> None:
         rows = [{"symbol": s, "status": status, "exchange": exchange} for s in symbols]
         self.lake.append("securities", pl.DataFrame(rows, dict(SECURITIES.columns)), at(0))
 
@@ -55,7 +57,7 @@ class World:
         minutes: int = 0,
         flags: str = "",
     ) -> None:
-        """Stores bars that rise by 1 a session, but on `repeats`, where they repeat the one before."""
+        """Stores bars that rise by 1 a session; on `repeats` they repeat the one before."""
         rows, close = [], 10.0
         for day in days:
             close += day not in repeats
@@ -290,9 +292,7 @@ def test_a_session_that_most_symbols_lack_stops_the_run_and_is_the_sources_fault
     report = world.close(["A", "B", "C"])
     blamed = report.missing.filter("blamed").select("session", "missing", "expected").rows()
     assert blamed == [(SESSION, 2, 3)]
-    assert report.warnings == (
-        f"2 of 3 symbols lack {SESSION}: the source has lost the session.",
-    )
+    assert report.warnings == (f"2 of 3 symbols lack {SESSION}: the source has lost the session.",)
     with pytest.raises(DataError, match=f"2 of 3 symbols lack the session {SESSION}: the source"):
         report.enforce()
 
@@ -304,9 +304,7 @@ def test_an_earlier_session_that_most_lack_is_warned_of_for_ten_sessions(world):
     report = world.close(["A", "B"])
     report.enforce()
     # DAYS[30] is the first of the sessions looked at, before which nothing tells who was alive.
-    assert report.warnings == (
-        f"2 of 2 symbols lack {DAYS[35]}: the source has lost the session.",
-    )
+    assert report.warnings == (f"2 of 2 symbols lack {DAYS[35]}: the source has lost the session.",)
 
 
 def test_half_of_the_symbols_lacking_a_session_are_not_the_sources_fault(world):

@@ -29,7 +29,7 @@ class Source:
     def says(
         self, place: int, outcomes: dict[str, str], source: str = "here", **words: str | None
     ) -> pl.DataFrame:
-        """Hears one answer a symbol on the night of DAYS[place]; returns the rows that come of it."""
+        """Hears one answer a symbol on the night of DAYS[place]; returns the rows made of it."""
         self.runs += 1
         now = session_close("XNYS", DAYS[place]) + timedelta(minutes=self.runs)
         night = Night(DAYS[place], "XNYS", now, f"run-{self.runs}", QualitySpec())

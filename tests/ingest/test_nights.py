@@ -6,7 +6,12 @@ import polars as pl
 import pytest
 
 from models.errors import DataError
+from tasks.ingest.providers.yahoo import YahooProvider
+from tasks.ingest.spec import YahooSpec
+from tasks.lake.factors import back_adjusted
+from tasks.lake.upkeep import compact, vacuum
 from tests.ingest.nights import DAYS, Nights, as_known, market
+from tests.ingest.yahoo.market import demo_listings
 from tests.ingest.yahoo.replay import Replay
 from tests.ingest.yahoo.session import fresh_yfinance, use_replay
 
@@ -255,7 +260,16 @@ def seen_night_by_night(nights, days):
     return {day: (nights.run(day), as_known(nights.lake, day, nights.at(day)))[1] for day in days}
 
 
-def test_thirty_nights_are_rebuilt_to_the_bit_and_equal_one_load_of_it_all(tmp_path):
+def grow(nights, commits):
+    """Commits so many more nights of other symbols, one by one, after all that was seen."""
+    bars = nights.bars(DAYS[-1]).head(1)
+    for number in range(commits):
+        row = bars.with_columns(symbol=pl.lit(f"OTHER{number % 7}"), close=pl.lit(1.0 + number))
+        nights.lake.append("bars", row, nights.at(DAYS[-1]) + timedelta(minutes=number))
+
+
+@pytest.mark.parametrize("commits", [20, pytest.param(250, marks=pytest.mark.slow)])
+def test_thirty_nights_are_rebuilt_to_the_bit_and_equal_one_load_of_it_all(tmp_path, commits):
     days = DAYS[70:100]
     actions = {
         "splits": {days[12]: (3.0, 1.0)},
@@ -267,6 +281,10 @@ def test_thirty_nights_are_rebuilt_to_the_bit_and_equal_one_load_of_it_all(tmp_p
         seen = seen_night_by_night(nights, days[:15])
         server.fault("S1", "revised", day=days[13], factor=1.01)
         seen |= seen_night_by_night(nights, days[15:])
+        compacted = compact(nights.lake, "bars") + compact(nights.lake, "actions")
+        assert compacted >= 30
+        assert vacuum(nights.lake, "bars", timedelta(0)) >= 30
+        grow(nights, commits)
         for day, digests in seen.items():
             assert as_known(nights.lake, day, nights.at(day)) == digests, day
         at_once = Nights(server, tmp_path / "another")
@@ -276,8 +294,15 @@ def test_thirty_nights_are_rebuilt_to_the_bit_and_equal_one_load_of_it_all(tmp_p
         assert ours.select(exact).equals(theirs.select(exact))
         for column in ("open", "high", "low", "close", "volume"):
             assert (ours[column] / theirs[column] - 1).abs().max() < 1e-6
-        assert as_known(at_once.lake, days[-1], nights.at(days[-1])).keys() == {
-            "bars",
-            "actions",
-            "panel",
-        }
+
+
+def test_back_adjusted_closes_are_the_sources_own(tmp_path):
+    listings = [x for x in demo_listings(sessions=250) if x.symbol != "FUND"]
+    with fresh_yfinance(tmp_path / "yfinance"), Replay(listings, YEAR) as server:
+        use_replay(server.url)
+        spec = YahooSpec(requests_per_second=100)
+        served = YahooProvider(spec).fetch({x.symbol: None for x in listings}, YEAR.date(), YEAR)
+    ours = back_adjusted(served.bars, served.actions)
+    assert len(listings) == ours["symbol"].n_unique() == 11
+    assert served.actions["kind"].unique().sort().to_list() == ["dividend", "split"]
+    assert (ours["close"] / served.bars["adj_close"] - 1).abs().max() < 1e-6

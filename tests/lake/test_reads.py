@@ -28,6 +28,24 @@ def test_a_read_since_a_date_sees_it_and_what_came_after(tmp_path):
     assert lake.read("bars", cutoff=JAN3, known_by=at(1), since=JAN3)["close"].to_list() == [2.0]
 
 
+@pytest.mark.parametrize("name", ["a space", "größe", "100%", "#1?"])
+def test_a_lake_may_lie_in_a_folder_of_any_name(tmp_path, name):
+    lake = Lake(tmp_path / name)
+    lake.append("bars", bars([("A", JAN2, 1.0)]), at(0))
+    assert lake.append("bars", bars([("A", JAN2, 1.0), ("A", JAN3, 2.0)]), at(1)) == 1
+    assert lake.read("bars", cutoff=None, known_by=at(1))["close"].to_list() == [1.0, 2.0]
+
+
+def test_a_table_that_another_version_wrote_is_refused_and_not_guessed_at(tmp_path):
+    old = bars([("A", JAN2, 1.0)]).drop("held", "flags")
+    old.write_delta(str(tmp_path / "bars"))
+    lacking = r"lacks the columns commit, flags, held, known_at.*another --root"
+    with pytest.raises(DataError, match=lacking):
+        Lake(tmp_path).read("bars", cutoff=None, known_by=at(0))
+    with pytest.raises(DataError, match=lacking):
+        Lake(tmp_path).append("bars", bars([("A", JAN2, 1.0)]), at(0))
+
+
 def test_rows_come_back_sorted_by_key_whatever_order_they_came_in(tmp_path):
     lake = Lake(tmp_path)
     lake.append("bars", bars([("B", JAN3, 4.0), ("A", JAN3, 2.0), ("B", JAN2, 3.0)]), at(0))

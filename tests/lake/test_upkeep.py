@@ -60,7 +60,7 @@ def full_and_empty(shape):
 
 @pytest.mark.parametrize("table", TABLES)
 def test_every_tables_values_and_nulls_outlast_being_packed(tmp_path, table):
-    lake = Lake(tmp_path / "with a space")
+    lake = Lake(tmp_path / "größe 100%")
     for n, rows in enumerate(full_and_empty(TABLES[table])):
         assert lake.append(table, rows, at(n)) == 1
     before = lake.read(table, cutoff=None, known_by=at(9), stamps=True)
