@@ -161,7 +161,14 @@ def _log(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:
     )
     answered = (pl.col("outcome") == "ok") & (pl.col("rows") > 0)
     ordered = newest.with_columns(answered=answered).sort("symbol", "answered", maintain_order=True)
-    return ordered.unique("symbol", keep="last", maintain_order=True).select(_SHOWN)
+    best = [pl.col(c).last() for c in _SHOWN if c not in ("symbol", "finding", "requests")]
+    # What one source was found to do is not made up for by another.
+    findings = pl.col("finding").filter(pl.col("finding") != "").unique().sort().str.join(",")
+    return (
+        ordered.group_by("symbol", maintain_order=True)
+        .agg(*best, finding=findings, requests=pl.col("requests").sum())
+        .select(_SHOWN)
+    )
 
 
 def _reach(log: pl.DataFrame, night: Night) -> date:

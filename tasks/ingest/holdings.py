@@ -22,6 +22,7 @@ from tasks.lake.store import Lake
 CONTEXT = 60
 # A session that a symbol lacks is asked for again this many sessions long; then it was a halt.
 _ASKED_AGAIN = 20
+SERVED = ("ok", "empty")
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,17 @@ class Holdings:
 def served_already(
     lake: Lake, symbols: Sequence[str], source: str, fingerprint: str | None, night: Night
 ) -> set[str]:
-    """Returns the symbols that `source` need not be asked for again this night.
+    """Returns the symbols that need not be asked for again this night.
 
-    A history that does not grow has nothing to add while its fingerprint is the same; a live source
-    may still bring the session's bar while it is not there.
+    A history that does not grow has nothing to add while its fingerprint is the same. A live source
+    may still bring the session's bar, unless it, or another source in its place, has brought it.
     """
     log = lake.read(
         "fetch_log", cutoff=night.session, known_by=night.now, symbols=symbols, since=night.session
-    )
-    mine = log.filter(source=source, fingerprint=fingerprint or "")
-    if fingerprint is None:
-        mine = mine.filter(pl.col("last") == night.session)
-    return set(mine.filter(pl.col("outcome").is_in(["ok", "empty"]))["symbol"])
+    ).filter(pl.col("outcome").is_in(SERVED))
+    if fingerprint is not None:
+        return set(log.filter(source=source, fingerprint=fingerprint)["symbol"])
+    return set(log.filter(pl.col("last") == night.session)["symbol"])
 
 
 def holdings(
@@ -91,8 +91,8 @@ def holdings(
     """
     clocks = {"cutoff": night.session, "known_by": night.now, "symbols": symbols}
     newest = lake.newest_dates("bars", symbols, night.session, night.now)
-    grown = set() if fingerprint is None else _changed(lake, symbols, fingerprint, night)
-    whole = set(newest) if anew else grown & set(newest)
+    asked_anew = set(symbols) if anew else _unlogged(lake, symbols, fingerprint, night)
+    whole = asked_anew & set(newest)
     since = None if whole else _context(newest, night)
     bars = lake.read("bars", since=since, **clocks)  # type: ignore[arg-type]
     starts: dict[str, date | None] = {s: None for s in symbols if s in whole or s not in newest}
@@ -109,11 +109,18 @@ def holdings(
     )
 
 
-def _changed(lake: Lake, symbols: Sequence[str], fingerprint: str, night: Night) -> set[str]:
-    """Returns the symbols that were not last fetched from a history of this fingerprint."""
+def _unlogged(
+    lake: Lake, symbols: Sequence[str], fingerprint: str | None, night: Night
+) -> set[str]:
+    """Returns the symbols that were not last served from such a history and logged.
+
+    A file has changed since then; or a run was killed between the bars and the log, and what it
+    brought was never looked at across symbols.
+    """
     log = lake.read("fetch_log", cutoff=night.session, known_by=night.now, symbols=symbols)
-    last = log.sort("session", maintain_order=True).unique("symbol", keep="last")
-    same = last.filter(pl.col("fingerprint") == fingerprint)
+    served = log.filter(pl.col("outcome").is_in(SERVED))
+    last = served.sort("session", maintain_order=True).unique("symbol", keep="last")
+    same = last.filter(pl.col("fingerprint") == (fingerprint or ""))
     return set(symbols) - set(same["symbol"])
 
 

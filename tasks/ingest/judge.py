@@ -140,14 +140,14 @@ def _reviewed(history: pl.DataFrame, reviews: pl.DataFrame) -> tuple[np.ndarray,
     mine = reviews.filter(kind="bar")
     if mine.is_empty():
         return np.zeros(len(history), dtype=bool), np.zeros(len(history), dtype=bool)
-    refusing = pl.col("rule").is_in(named("refuse"))
     seen = (
         history.with_row_index("row")
-        .join(mine.select("symbol", "date", "rule", "value"), on=["symbol", "date"])
-        .select("row", same=pl.col("value") == bar_text(), refused=refusing)
+        .with_columns(value=bar_text())
+        .join(mine.select("symbol", "date", "rule", "value"), on=["symbol", "date", "value"])
     )
-    released, vouched = (seen.filter(c)["row"].to_numpy() for c in ("same", "refused"))
-    return _union([released], len(history)), _union([vouched], len(history))
+    vouched = seen.filter(pl.col("rule").is_in(named("refuse")))
+    released, let_out = (_union([r["row"].to_numpy()], len(history)) for r in (seen, vouched))
+    return released, let_out
 
 
 def _stored_hold(history: pl.DataFrame) -> np.ndarray:

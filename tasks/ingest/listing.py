@@ -30,10 +30,11 @@ def listing_rows(lake: Lake, fetched: Fetched, source: str, night: Night) -> pl.
     said = _by_symbol(fetched.listings)
     gone = [s for s, a in fetched.answers.items() if a.outcome == "unknown_symbol"]
     words = _sessions_unknown(lake, gone, source, night)
+    traded = lake.newest_dates("bars", gone, night.session, night.now)
     rows = []
     for symbol, answer in fetched.answers.items():
         before, now = known.get(symbol, {}), said.get(symbol, {})
-        status = _status(answer, words.get(symbol, 0), before)
+        status = _status(answer, words.get(symbol, 0), symbol in traded)
         if status is None:
             continue
         same = before.get("status") == status
@@ -51,14 +52,13 @@ def listing_rows(lake: Lake, fetched: Fetched, source: str, night: Night) -> pl.
     return pl.DataFrame(rows, schema=dict(SECURITIES.columns))
 
 
-def _status(answer: Answer, words: int, before: dict[str, Any]) -> str | None:
+def _status(answer: Answer, words: int, traded: bool) -> str | None:
     """Returns the symbol's state after this answer; None where there was no answer."""
     if answer.outcome in ("ok", "empty"):
         return "listed"
     if answer.outcome != "unknown_symbol":
         return None
-    had_bars = before.get("status") not in (None, "missing") or before.get("currency") is not None
-    return "delisted" if had_bars and words + 1 >= _WORDS_UNTIL_DELISTED else "missing"
+    return "delisted" if traded and words + 1 >= _WORDS_UNTIL_DELISTED else "missing"
 
 
 def _sessions_unknown(lake: Lake, symbols: list[str], source: str, night: Night) -> dict[str, int]:

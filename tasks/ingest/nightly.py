@@ -77,9 +77,8 @@ def ingest_batch(
     if fallback is not None and lacking:
         log = pl.concat([log, _take_in(lake, fallback, lacking, night)])
     sums = log.select("requests", "new_rows", "refused", "held", bars="rows").sum()
-    return BatchReport(
-        kept=len(kept), failed=log.filter(_fails()).height, **sums.row(0, named=True)
-    )
+    failed = set(asked) - set(log.filter(~_fails())["symbol"])
+    return BatchReport(kept=len(kept), failed=len(failed), **sums.row(0, named=True))
 
 
 def _fails() -> pl.Expr:

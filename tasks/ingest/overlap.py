@@ -19,7 +19,8 @@ def side_by_side(
     """Returns the rows fetched with what is held of each (`…_held`), and whether the two agree.
 
     Further columns: `there` (a bar is held), `trusted` (and is a measure), `same`, `ratio` (of the
-    closes), `in_units` (that ratio is 100 or 1/100).
+    closes), `in_units` (that ratio is 100 or 1/100), `by_split` (it is that of the splits after the
+    bar: the source has adjusted it twice, or not at all).
 
     Args:
         fetched: Good bars, as traded.
@@ -51,8 +52,10 @@ def side_by_side(
     volume_near = pl.col("volume").is_null() | volume_near.fill_null(False)
     ratio = pl.col("close") / pl.col("close_held")
     units = [(ratio / u - 1).abs() <= _UNIT_BAND for u in _UNITS]
+    splits = [(ratio / s - 1).abs() <= _UNIT_BAND for s in (pl.col("later"), 1 / pl.col("later"))]
     return rows.with_columns(
         pl.col("there").fill_null(False),
+        by_split=((pl.col("later") != 1) & pl.any_horizontal(splits)).fill_null(False),
         same=pl.all_horizontal(near) & volume_near,
         ratio=ratio,
         in_units=pl.any_horizontal(units).fill_null(False),

@@ -37,6 +37,11 @@ def bar_text() -> pl.Expr:
     return text(*TAPE)
 
 
+def action_text(value: str) -> pl.Expr:
+    """Returns the one text of an action whose value is in the column `value`."""
+    return pl.format("{} {}", "kind", _plain(value))
+
+
 def quarantined(refused: pl.DataFrame) -> pl.DataFrame:
     """Returns refused bars or actions in the shape of `tables.QUARANTINE`, without `run`.
 
@@ -63,13 +68,14 @@ def released(refused: pl.DataFrame, reviews: pl.DataFrame) -> pl.Series:
 
     Args:
         refused: Rows with symbol, date, kind, rule and the text `seen`.
-        reviews: What people have released; a review counts while the row reads as it did then.
+        reviews: What people have released; a review counts while the whole row reads as then.
     """
     if reviews.is_empty():
         return pl.repeat(False, len(refused), eager=True)
     key = ["symbol", "date", "kind", "rule", "value"]
     reviewed = reviews.select(*key).unique().with_columns(reviewed=pl.lit(True))
-    marked = refused.with_columns(value=pl.col("seen")).join(
+    whole = bar_text() if "close" in refused.columns else action_text("value")
+    marked = refused.with_columns(value=whole).join(
         reviewed, on=key, how="left", maintain_order="left"
     )
     may_pass = pl.col("reviewed").fill_null(False) & ~pl.col("rule").is_in(UNFIT_RULES)

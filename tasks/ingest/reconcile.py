@@ -80,6 +80,8 @@ def reconcile(
     rows = _of_another_source(rows, stored, spec)
     rows = rows.with_columns(fate=_fate())
     rows = settle_shifts(rows, actions_fetched, actions_stored)
+    missed = pl.col("trusted") & pl.col("by_split") & (pl.col("fate") == "revised")
+    rows = rows.with_columns(fate=pl.when(missed).then(pl.lit("unit_error")).otherwise("fate"))
     refusing = {"unit_error": "unit_error", "foreign": "source_mismatch"}
     refused = rows.filter(pl.col("fate").is_in(list(refusing))).with_columns(
         kind=pl.lit("bar"),

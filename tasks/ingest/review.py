@@ -6,13 +6,12 @@ after it let it pass.
 """
 
 from datetime import date, datetime
-from typing import Any
 
 import polars as pl
 
 from models.errors import UsageError
 from tasks.ingest.judge import has_flag, with_flag
-from tasks.ingest.quarantine import UNFIT_RULES, bar_text
+from tasks.ingest.quarantine import UNFIT_RULES, action_text, bar_text
 from tasks.ingest.rules import named
 from tasks.lake.store import Lake
 from tasks.lake.tables import ACTIONS, BARS, REVIEWS
@@ -24,19 +23,12 @@ def pending(lake: Lake, known_by: datetime, symbol: str | None = None) -> pl.Dat
     Columns: symbol, date, kind, state (refused, held or released), rule, field, value, source.
     """
     symbols = None if symbol is None else [symbol]
-    reviews = lake.read("reviews", cutoff=None, known_by=known_by, symbols=symbols)
-    refused = lake.read("quarantine", cutoff=None, known_by=known_by, symbols=symbols)
-    told = refused.join(
-        reviews.select("symbol", "date", "kind", "rule", "value", passed=pl.lit(True)),
-        on=["symbol", "date", "kind", "rule", "value"],
-        how="left",
-        nulls_equal=True,
-    ).with_columns(state=pl.when("passed").then(pl.lit("released")).otherwise(pl.lit("refused")))
     held = _held(lake, known_by, symbols).with_columns(
         kind=pl.lit("bar"), state=pl.lit("held"), field=pl.lit("row")
     )
     columns = ["symbol", "date", "kind", "state", "rule", "field", "value", "source"]
-    return pl.concat([told.select(columns), held.select(columns)]).sort("symbol", "date", "rule")
+    refused = _refused(lake, known_by, symbols).select(columns)
+    return pl.concat([refused, held.select(columns)]).sort("symbol", "date", "rule")
 
 
 def release(
@@ -55,10 +47,10 @@ def release(
         bar = lake.read("bars", cutoff=day, known_by=now, symbols=[symbol], since=day)
         passed = pl.lit(False).alias("held")
         written = _reviews(held.with_columns(kind=pl.lit("bar")), reason, reviewer)
+        # First the reason: a bar let pass without one would be held again by the next night.
         lake.append("reviews", written, now)
-        lake.append(
-            "bars", bar.with_columns(passed, flags=with_flag(pl.col("flags"), "released")), now
-        )
+        flags = with_flag(pl.col("flags"), "released")
+        lake.append("bars", bar.with_columns(passed, flags=flags), now)
         return written
     return _release_refused(lake, symbol, day, reason, reviewer, now)
 
@@ -66,7 +58,10 @@ def release(
 def _release_refused(
     lake: Lake, symbol: str, day: date, reason: str, reviewer: str, now: datetime
 ) -> pl.DataFrame:
-    waiting = pending(lake, now, symbol).filter(pl.col("date") == day, state="refused")
+    told = _refused(lake, now, [symbol]).filter(pl.col("date") == day)
+    # What was refused before, the source may have mended since: its last word counts.
+    last = told.filter(pl.col("known_at") == pl.col("known_at").max())
+    waiting = last.filter(state="refused")
     if waiting.is_empty():
         raise UsageError(
             f"Nothing of {symbol} on {day} is refused or held; `nightcast quarantine --symbol "
@@ -79,28 +74,39 @@ def _release_refused(
             f"{symbol} on {day} breaks {row['rule']} ({row['value']}), and nothing can be computed "
             "with it, whoever vouches for it; mend the source and fetch again."
         )
-    key = ["symbol", "date", "kind", "rule", "value"]
-    rows = lake.read("quarantine", cutoff=day, known_by=now, symbols=[symbol], since=day)
-    rows = rows.join(waiting.select(key), on=key, how="semi").unique(
-        ["symbol", "date", "kind", "open", "high", "low", "close", "volume", "amount"]
-    )
-    if rows.select("symbol", "date", "kind").is_duplicated().any():
+    rows = waiting.unique(["kind", "whole"], maintain_order=True)
+    if rows["kind"].is_duplicated().any():
         raise UsageError(
             f"{rows.height} rows of {symbol} on {day} lie in quarantine and contradict one another "
             f"({'; '.join(rows['value'])}); mend the source, so that one of them is served."
         )
-    written = _reviews(waiting, reason, reviewer)
+    passed = rows.with_columns(held=pl.lit(False), final=pl.lit(True), flags=pl.lit("released"))
+    lake.append("bars", passed.filter(kind="bar").select(list(BARS.columns)), now)
+    actions = passed.filter(pl.col("kind") != "bar").with_columns(value="amount")
+    lake.append("actions", actions.select(list(ACTIONS.columns)), now)
+    # Last of all, so that a release that was stopped can be done again.
+    written = _reviews(waiting.with_columns(value="whole"), reason, reviewer)
     lake.append("reviews", written, now)
-    let_pass: dict[str, Any] = {"flags": pl.lit("released")}
-    bars = rows.filter(kind="bar").with_columns(held=pl.lit(False), final=pl.lit(True), **let_pass)
-    lake.append("bars", bars.select(list(BARS.columns)), now)
-    actions = rows.filter(pl.col("kind") != "bar").with_columns(**let_pass)
-    lake.append(
-        "actions",
-        actions.drop("value").rename({"amount": "value"}).select(list(ACTIONS.columns)),
-        now,
-    )
     return written
+
+
+def _refused(lake: Lake, known_by: datetime, symbols: list[str] | None) -> pl.DataFrame:
+    """Returns the quarantine with `state`, the text `whole` of all values, and the stamps."""
+    clocks = {"cutoff": None, "known_by": known_by, "symbols": symbols}
+    refused = lake.read("quarantine", stamps=True, **clocks)  # type: ignore[arg-type]
+    reviews = lake.read("reviews", **clocks)  # type: ignore[arg-type]
+    whole = pl.when(kind="bar").then(bar_text()).otherwise(action_text("amount"))
+    key = ["symbol", "date", "kind", "rule", "whole"]
+    return (
+        refused.with_columns(whole=whole)
+        .join(
+            reviews.select(*key[:-1], whole="value", passed=pl.lit(True)),
+            on=key,
+            how="left",
+            nulls_equal=True,
+        )
+        .with_columns(state=pl.when("passed").then(pl.lit("released")).otherwise(pl.lit("refused")))
+    )
 
 
 def _held(lake: Lake, known_by: datetime, symbols: list[str] | None) -> pl.DataFrame:

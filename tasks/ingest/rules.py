@@ -41,7 +41,10 @@ RULES: Mapping[str, Rule] = {
             "negative_volume": "The volume is negative.",
             "duplicate_key": "The key stands more than once; repeats that agree keep one row.",
             "wrong_currency": "The prices are in another currency than the symbol's.",
-            "unit_error": "A bar that the lake holds is served at 100 times or 1/100 of its price.",
+            "unit_error": (
+                "A bar that the lake holds is served at 100 times or 1/100 of its price, or off by "
+                "the splits after it."
+            ),
             "source_mismatch": (
                 "Another source serves the symbol, and is not shown to agree with what is held."
             ),

@@ -51,54 +51,16 @@ class FilesSpec(BaseModel):
     )
 
 
-class TiingoSpec(BaseModel):
-    """Daily bars of American shares and funds from Tiingo.
-
-    The key comes from the environment variable TIINGO_API_KEY and from nowhere else.
-    """
+class LiveSpec(BaseModel):
+    """How a growing source is asked over HTTP: from when on, how fast, for how long."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["tiingo"] = "tiingo"
-    url: str = Field(
-        "https://api.tiingo.com",
-        # The key travels with every request: in the clear it may go to this machine alone.
-        pattern=r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?$",
-        description="Where the service is, over https.",
-    )
     start: date | None = Field(
         None, description="First day of history wanted; None means all that there is."
     )
     benchmark: Symbol | None = Field(
         None, description="Symbol that is the benchmark and no member of the universe."
-    )
-    requests_per_second: float = Field(
-        2.0, gt=0, le=1000, description="Highest rate of requests; a free key has 50 an hour."
-    )
-    workers: int = Field(4, ge=1, le=32, description="Requests under way at once.")
-    timeout_seconds: float = Field(20.0, gt=0, le=300, description="Wait for one answer, seconds.")
-    max_attempts: int = Field(
-        4, ge=1, le=10, description="Times that one symbol is asked for until it counts as failed."
-    )
-    max_wait_seconds: float = Field(
-        900.0,
-        ge=0,
-        le=21_600,
-        description="Longest that a run waits in all when Tiingo asks for fewer requests, seconds.",
-    )
-
-
-class YahooSpec(BaseModel):
-    """Daily bars of Yahoo Finance, free and without a key, for personal use."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["yahoo"] = "yahoo"
-    start: date | None = Field(
-        None, description="First day of history wanted; None means all that there is."
-    )
-    benchmark: Symbol | None = Field(
-        "^GSPC", description="Symbol that is the benchmark and no member of the universe."
     )
     requests_per_second: float = Field(5.0, gt=0, le=1000, description="Highest rate of requests.")
     workers: int = Field(8, ge=1, le=32, description="Requests under way at once.")
@@ -110,8 +72,36 @@ class YahooSpec(BaseModel):
         900.0,
         ge=0,
         le=21_600,
-        description="Longest that a run waits in all when Yahoo asks for fewer requests, seconds.",
+        description="Longest that a run waits in all when asked for fewer requests, seconds.",
     )
+
+
+class YahooSpec(LiveSpec):
+    """Daily bars of Yahoo Finance, free and without a key, for personal use."""
+
+    kind: Literal["yahoo"] = "yahoo"
+    benchmark: Symbol | None = Field(
+        "^GSPC", description="Symbol that is the benchmark and no member of the universe."
+    )
+
+
+class TiingoSpec(LiveSpec):
+    """Daily bars of American shares and funds from Tiingo.
+
+    The key comes from the environment variable TIINGO_API_KEY and from nowhere else.
+    """
+
+    kind: Literal["tiingo"] = "tiingo"
+    url: str = Field(
+        "https://api.tiingo.com",
+        # The key travels with every request: in the clear it may go to this machine alone.
+        pattern=r"^(https://[A-Za-z0-9.-]+|http://(127\.0\.0\.1|localhost))(:\d{1,5})?$",
+        description="Where the service is, over https.",
+    )
+    requests_per_second: float = Field(
+        2.0, gt=0, le=1000, description="Highest rate of requests; a free key has 50 an hour."
+    )
+    workers: int = Field(4, ge=1, le=32, description="Requests under way at once.")
 
 
 ProviderSpec = Annotated[

@@ -90,7 +90,7 @@ QUARANTINE = Table(
     happened="date",
     audit=("run",),
 )
-# What a person has decided about a refused or held row.
+# What a person has decided about a refused or held row; `value` is the text of all its values.
 REVIEWS = Table(
     "reviews",
     {

@@ -93,13 +93,12 @@ def _run_night(sizes: Namespace, folder: Path, day: date) -> dict[str, Any]:
         provider = YahooProvider(YahooSpec(requests_per_second=1000), sleep=lambda _: None)
         # The cookie and the crumb, which are asked for once a process.
         provider.fetch({symbols[0]: day}, day, night.now)
-        for thing, names in ((lake, ("append", "read", "newest_dates")), (provider, ("fetch",))):
-            for name in names:
-                setattr(thing, name, spent.on(name, getattr(thing, name)))
+        spent.watch(lake, "append", "read", "newest_dates")
+        spent.watch(provider, "fetch")
         ingest = spent.on("batch", ingest_batch)
         with meter("batches"):
             reports = list(pool.map(lambda b: ingest(lake, provider, None, b, night), batches))
-        shares = {f"{n}_share": spent.share(n) for n in ("append", "read", "newest_dates", "fetch")}
+        shares = spent.shares("batch")
         with meter("close"):
             close_night(lake, symbols, night).enforce()
         with meter("tidy"):
@@ -136,9 +135,15 @@ class _Spent:
 
         return call
 
-    def share(self, name: str) -> float:
-        """Returns the share of the batches' seconds that `name` took."""
-        return round(self._seconds[name] / self._seconds["batch"], 4)
+    def watch(self, thing: Any, *names: str) -> None:
+        """Counts the calls of these methods of one object."""
+        for name in names:
+            setattr(thing, name, self.on(name, getattr(thing, name)))
+
+    def shares(self, whole: str) -> dict[str, float]:
+        """Returns the shares of the seconds of `whole` that each of the others took."""
+        total = self._seconds[whole]
+        return {f"{n}_share": round(s / total, 4) for n, s in self._seconds.items() if n != whole}
 
 
 def _symbols(sizes: Namespace) -> list[str]:

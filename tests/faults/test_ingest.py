@@ -80,12 +80,15 @@ class World:
         own.mkdir(parents=True, exist_ok=True)
         here, there = PROCESSES.Pipe()
         process = PROCESSES.Process(
-            target=run_when_told, args=(there, folder / "lake", self.server.url, own, night)
+            target=run_when_told,
+            args=(there, folder / "lake", self.server.url, own, night),
+            daemon=True,
         )
         process.start()
         there.close()
-        assert here.recv() == "ready"
-        yield process, here
+        with here:
+            assert here.recv() == "ready"
+            yield process, here
         process.join()
         process.close()
 

@@ -243,6 +243,22 @@ def test_when_the_primary_is_back_nothing_is_rewritten(pair):
     assert not pair.nights.bars(AFTER)["held"].any()
 
 
+def test_a_split_that_the_fallback_told_of_is_no_news_when_the_primary_is_back(pair):
+    pair.nights.run(NEXT)
+    pair.nights.server.fault("S0", "503")
+    pair.tells("S0")
+    pair.nights.run(AFTER)
+    assert pair.sources("S0", NEXT) == {NEXT: "yahoo", AFTER: "tiingo"}
+    known = pair.nights.at(DAYS[43])
+    held = pair.nights.bars(AFTER)
+    pair.nights.server.heal()
+    pair.nights.run(DAYS[43])
+    assert pair.nights.bars(DAYS[43]).filter(pl.col("date") <= AFTER).equals(held)
+    actions = pair.nights.lake.read("actions", cutoff=None, known_by=known)
+    assert actions.select("date", "kind", "value").rows() == [(AFTER, "split", 2.0)]
+    assert not pair.nights.bars(DAYS[43])["held"].any()
+
+
 def test_nothing_of_the_primary_is_spliced_onto_a_fallbacks_history_it_disagrees_with(pair):
     pair.nights.server.fault("S0", "503")
     pair.tells("S0", factor=1.5)

@@ -50,7 +50,7 @@ def test_a_universe_has_its_members_from_one_place():
         UniverseSpec(file="dow30.csv", symbols=("AAPL",))
 
 
-@pytest.mark.parametrize("currency", ["usd", "US", "GBp", "dollars"])
+@pytest.mark.parametrize("currency", ["US", "GBPX", "dollars"])
 def test_a_currency_is_an_iso_code(currency):
     assert UniverseSpec(currency="USD").currency == "USD"
     with pytest.raises(ValidationError, match="currency"):

@@ -13,9 +13,7 @@ The key comes from the environment, travels in a header, and is cut out of whate
 import os
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime
-from random import Random
 from urllib.parse import quote
 from weakref import finalize
 
@@ -24,32 +22,24 @@ import polars as pl
 
 from models.errors import DataError, UsageError
 from tasks.ingest.contracts import LISTING_COLUMNS
-from tasks.ingest.providers.base import FAILED, Answer, Fetched
+from tasks.ingest.providers.base import Answer, Fetched
+from tasks.ingest.providers.live import LiveProvider
 from tasks.ingest.providers.tiingo_answer import Reply, frames, read_answer, words_of
 from tasks.ingest.providers.traffic import (
-    Backoff,
-    CircuitBreaker,
     Clock,
-    RunRefused,
     Sleep,
-    TokenBucket,
-    Traffic,
-    persist,
 )
 from tasks.ingest.spec import TiingoSpec
 
 KEY = "TIINGO_API_KEY"
 
-# Tiingo's history of shares begins after this.
-_FIRST = date(1960, 1, 1)
-# Refusals in a row, each waited out, after which a run is no longer welcome.
-_MAX_TRIPS = 5
 
-
-class TiingoProvider:
+class TiingoProvider(LiveProvider):
     """Serves the daily bars of Tiingo; one object serves one run, from any thread."""
 
     source = "tiingo"
+    # Tiingo's history of shares begins after this.
+    first = date(1960, 1, 1)
 
     def __init__(
         self,
@@ -58,37 +48,14 @@ class TiingoProvider:
         sleep: Sleep = time.sleep,
         seed: int = 0,
     ) -> None:
-        self._spec, self._sleep = spec, sleep
+        super().__init__(spec, clock, sleep, seed)
         self._key = _key()
-        random = Random(seed)  # noqa: S311  # spreads pauses, guards nothing
-        rate = spec.requests_per_second
-        self._traffic = Traffic(
-            TokenBucket(rate, max(1, int(rate)), clock, sleep),
-            CircuitBreaker(
-                _MAX_TRIPS, spec.max_wait_seconds, Backoff(20, 300, random), clock, sleep
-            ),
-        )
-        self._backoff = Backoff(1, 30, random)
-        self._pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="tiingo")
         self._client = httpx.Client(
             base_url=spec.url,
             headers={"Authorization": f"Token {self._key}"},
             timeout=spec.timeout_seconds,
         )
         finalize(self, self._client.close)
-
-    def symbols(self) -> None:
-        """Returns None: a key does not come with a list of symbols."""
-
-    def benchmark(self) -> str | None:
-        """Returns the symbol of the benchmark."""
-        return self._spec.benchmark
-
-    def last_session(self) -> None:
-        """Returns None: the history grows."""
-
-    def fingerprint(self) -> None:
-        """Returns None: what is served changes from day to day."""
 
     def notes(self) -> tuple[str, ...]:
         """Returns what the history lacks."""
@@ -103,17 +70,9 @@ class TiingoProvider:
             DataError: Tiingo refuses the key.
         """
         del now  # Prices as traded do not depend on the instant of asking.
-        first = self._spec.start or _FIRST
-        futures = {
-            symbol: self._pool.submit(self._fetch_one, symbol, max(start or first, first), end)
-            for symbol, start in starts.items()
-        }
-        try:
-            replies = {symbol: future.result() for symbol, future in futures.items()}
-        finally:
-            # After an interrupt, or a refused key, nothing more is asked for.
-            for future in futures.values():
-                future.cancel()
+        replies = self._ask_each(
+            self._wanted(starts), lambda symbol, start: self._fetch_one(symbol, start, end)
+        )
         answers = {s: Answer(reply.outcome, reply.detail, n) for s, (reply, n) in replies.items()}
         bars, actions = frames({s: reply.rows for s, (reply, _) in replies.items()}, self.source)
         return Fetched(bars, actions, pl.DataFrame(schema=LISTING_COLUMNS), answers)
@@ -130,15 +89,7 @@ class TiingoProvider:
             requests = number + 1
             return self._ask(ticket, symbol, start, end)
 
-        def may_heal(reply: Reply) -> bool:
-            return reply.outcome in FAILED
-
-        try:
-            attempts = self._spec.max_attempts
-            reply = persist(ask, may_heal, attempts, self._backoff, self._sleep)
-        except RunRefused as refusal:
-            reply = Reply("rate_limited", str(refusal))
-        return reply, requests
+        return self._persist(ask, Reply), requests
 
     def _ask(self, ticket: int, symbol: str, start: date, end: date) -> Reply:
         # Tiingo writes share classes with a hyphen: BRK.B is BRK-B.

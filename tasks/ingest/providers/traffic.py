@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from random import Random
-from typing import TypeVar
+from typing import Self, TypeVar
 
 Clock = Callable[[], float]
 Sleep = Callable[[float], None]
 T = TypeVar("T")
+# Refusals in a row, each waited out, after which a run is no longer welcome.
+_MAX_TRIPS = 5
 
 
 class RunRefused(Exception):  # noqa: N818  # a state of the source, no mistake of the caller's
@@ -135,6 +137,17 @@ class CircuitBreaker:
 class Traffic:
     """The one gate that every request of a run passes, from whatever thread."""
 
+    @classmethod
+    def paced(
+        cls, rate: float, max_wait: float, random: Random, clock: Clock, sleep: Sleep
+    ) -> Self:
+        """Returns a gate for `rate` requests a second that waits `max_wait` seconds in all."""
+        pauses = Backoff(20, 300, random)
+        return cls(
+            TokenBucket(rate, max(1, int(rate)), clock, sleep),
+            CircuitBreaker(_MAX_TRIPS, max_wait, pauses, clock, sleep),
+        )
+
     def __init__(self, bucket: TokenBucket, breaker: CircuitBreaker) -> None:
         self._bucket, self._breaker = bucket, breaker
 
@@ -176,6 +189,11 @@ def _instant(text: str | None) -> datetime | None:
     except ValueError:
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
+
+
+def retry_backoff(random: Random) -> Backoff:
+    """Returns the pauses before a symbol is asked for again."""
+    return Backoff(1, 30, random)
 
 
 def persist(

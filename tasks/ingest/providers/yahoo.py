@@ -12,13 +12,10 @@
 import atexit
 import shutil
 import threading
-import time
 from calendar import timegm
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from random import Random
 from tempfile import mkdtemp
 from typing import Any
 from urllib.parse import quote
@@ -26,66 +23,26 @@ from urllib.parse import quote
 import yfinance
 from yfinance.data import YfData
 
-from tasks.ingest.providers.base import FAILED, Answer, Fetched
+from tasks.ingest.providers.base import Answer, Fetched
+from tasks.ingest.providers.live import LiveProvider
 from tasks.ingest.providers.traffic import (
-    Backoff,
-    CircuitBreaker,
-    Clock,
     RunRefused,
-    Sleep,
-    TokenBucket,
     Traffic,
-    persist,
 )
 from tasks.ingest.providers.yahoo_answer import WORDS, Reply, read_answer
 from tasks.ingest.providers.yahoo_frames import as_traded, listings
-from tasks.ingest.spec import YahooSpec
 
 _CHART = "https://query2.finance.yahoo.com/v8/finance/chart/"
-# Yahoo's oldest bars, those of ^GSPC, are of December of that year.
-_FIRST = date(1927, 1, 1)
 _DAY = timedelta(days=1)
-# Refusals in a row, each waited out, after which a run is no longer welcome.
-_MAX_TRIPS = 5
 _NOTHING = Reply("empty", "no bars in the span")
 
 
-class YahooProvider:
+class YahooProvider(LiveProvider):
     """Serves the daily bars of Yahoo Finance; one object serves one run, from any thread."""
 
     source = "yahoo"
-
-    def __init__(
-        self,
-        spec: YahooSpec,
-        clock: Clock = time.monotonic,
-        sleep: Sleep = time.sleep,
-        seed: int = 0,
-    ) -> None:
-        self._spec, self._sleep = spec, sleep
-        random = Random(seed)  # noqa: S311  # spreads pauses, guards nothing
-        rate = spec.requests_per_second
-        self._traffic = Traffic(
-            TokenBucket(rate, max(1, int(rate)), clock, sleep),
-            CircuitBreaker(
-                _MAX_TRIPS, spec.max_wait_seconds, Backoff(20, 300, random), clock, sleep
-            ),
-        )
-        self._backoff = Backoff(1, 30, random)
-        self._pool = ThreadPoolExecutor(spec.workers, thread_name_prefix="yahoo")
-
-    def symbols(self) -> None:
-        """Returns None: Yahoo has no list of its symbols."""
-
-    def benchmark(self) -> str | None:
-        """Returns the symbol of the benchmark."""
-        return self._spec.benchmark
-
-    def last_session(self) -> None:
-        """Returns None: the history grows."""
-
-    def fingerprint(self) -> None:
-        """Returns None: what is served changes from day to day."""
+    # Yahoo's oldest bars, those of ^GSPC, are of December of that year.
+    first = date(1927, 1, 1)
 
     def notes(self) -> tuple[str, ...]:
         """Returns what the history lacks."""
@@ -96,19 +53,11 @@ class YahooProvider:
 
     def fetch(self, starts: Mapping[str, date | None], end: date, now: datetime) -> Fetched:
         """Returns the rows of each symbol from its start (None: its first) to `end`."""
-        first = self._spec.start or _FIRST
-        wanted = {symbol: max(start or first, first) for symbol, start in starts.items()}
+        wanted = self._wanted(starts)
         client = _client()
-        futures = {
-            symbol: self._pool.submit(self._fetch_one, client, symbol, start, end, now)
-            for symbol, start in wanted.items()
-        }
-        try:
-            replies = {symbol: future.result() for symbol, future in futures.items()}
-        finally:
-            # After an interrupt nothing more is asked for.
-            for future in futures.values():
-                future.cancel()
+        replies = self._ask_each(
+            wanted, lambda symbol, start: self._fetch_one(client, symbol, start, end, now)
+        )
         charts = {s: reply.chart for s, (reply, _) in replies.items() if reply.chart is not None}
         bars, actions = as_traded(charts, wanted, end)
         there = set(bars["symbol"].unique())
@@ -137,19 +86,9 @@ class YahooProvider:
         def ask(number: int) -> Reply:
             asking.may_change_cookie = number == 0
             url = _CHART + quote(symbol, safe="")
-            return _ask(asking, symbol, lambda: client.get(url, params, self._spec.timeout_seconds))
+            return _ask(asking, symbol, lambda: client.get(url, params, self._live.timeout_seconds))
 
-        try:
-            reply = persist(
-                ask,
-                lambda reply: reply.outcome in FAILED,
-                self._spec.max_attempts,
-                self._backoff,
-                self._sleep,
-            )
-        except RunRefused as refusal:
-            reply = Reply("rate_limited", str(refusal))
-        return reply, asking.requests
+        return self._persist(ask, Reply), asking.requests
 
 
 class _Asking:
