@@ -58,6 +58,7 @@ class Holdings:
     bars: pl.DataFrame
     actions: pl.DataFrame
     reviews: pl.DataFrame
+    securities: pl.DataFrame
     currencies: Mapping[str, str]
 
 
@@ -74,7 +75,7 @@ def served_already(
     ).filter(pl.col("outcome").is_in(SERVED))
     if fingerprint is not None:
         return set(log.filter(source=source, fingerprint=fingerprint)["symbol"])
-    return set(log.filter(pl.col("last") == night.session)["symbol"])
+    return set(log.filter(pl.col("last") == night.session, fingerprint="")["symbol"])
 
 
 def holdings(
@@ -90,22 +91,29 @@ def holdings(
         anew: Ask for all of their history.
     """
     clocks = {"cutoff": night.session, "known_by": night.now, "symbols": symbols}
-    newest = lake.newest_dates("bars", symbols, night.session, night.now)
+    since = _context(night.session, night)
+    bars = lake.read("bars", since=since, **clocks)  # type: ignore[arg-type]
+    newest = dict(bars.group_by("symbol").agg(pl.col("date").max()).iter_rows())
+    silent = [s for s in symbols if s not in newest]
+    newest |= lake.newest_dates("bars", silent, night.session, night.now) if silent else {}
     asked_anew = set(symbols) if anew else _unlogged(lake, symbols, fingerprint, night)
     whole = asked_anew & set(newest)
-    since = None if whole else _context(newest, night)
-    bars = lake.read("bars", since=since, **clocks)  # type: ignore[arg-type]
+    if whole:
+        bars = lake.read("bars", **clocks)  # type: ignore[arg-type]
+    elif newest and min(newest.values()) < since:
+        further = _context(min(newest.values()), night)
+        bars = lake.read("bars", since=further, **clocks)  # type: ignore[arg-type]
     starts: dict[str, date | None] = {s: None for s in symbols if s in whole or s not in newest}
     starts |= _starts(bars, {s: d for s, d in newest.items() if s not in whole}, night)
     listed = lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols)
     said = listed.filter(pl.col("currency").is_not_null()).select("symbol", "currency").iter_rows()
-    currencies = dict.fromkeys(symbols, night.currency) if night.currency else dict(said)
     return Holdings(
         starts={s: starts[s] for s in symbols},
         bars=bars,
         actions=lake.read("actions", **clocks),  # type: ignore[arg-type]
         reviews=lake.read("reviews", **clocks),  # type: ignore[arg-type]
-        currencies=currencies,
+        securities=listed,
+        currencies=dict.fromkeys(symbols, night.currency) if night.currency else dict(said),
     )
 
 
@@ -124,11 +132,10 @@ def _unlogged(
     return set(symbols) - set(same["symbol"])
 
 
-def _context(newest: Mapping[str, date], night: Night) -> date:
-    """Returns the first date that the rules may look back on for a symbol that is not new."""
-    oldest = min([night.session, *newest.values()])
+def _context(day: date, night: Night) -> date:
+    """Returns the first date that the rules may look back on for bars after `day`."""
     back = CONTEXT + max(_ASKED_AGAIN, night.quality.overlap_sessions)
-    return _sessions_before(night.exchange, oldest, back)
+    return _sessions_before(night.exchange, day, back)
 
 
 def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dict[str, date | None]:

@@ -69,6 +69,8 @@ def weigh(bars: Levels, end: int, spec: QualitySpec) -> Mapping[str, np.ndarray]
     found: dict[str, list[int]] = {
         rule: [] for rule in ("jump", "unexplained_split", "unit_error_level", "large_move")
     }
+    if not len(bars.close):
+        return {rule: np.empty(0, dtype=np.int64) for rule in found}
     with np.errstate(divide="ignore", invalid="ignore"):
         value = (bars.close + bars.cash) * bars.split
         moves = np.log(value) - np.log(np.roll(bars.close, 1))

@@ -19,21 +19,22 @@ _WORDS_UNTIL_DELISTED = 3
 _SAID_BY_SOURCE = ("currency", "timezone", "instrument", "first_traded")
 
 
-def listing_rows(lake: Lake, fetched: Fetched, source: str, night: Night) -> pl.DataFrame:
-    """Returns the rows of `securities` for the symbols that got an answer.
+def listing_rows(
+    lake: Lake, fetched: Fetched, known: pl.DataFrame, source: str, night: Night
+) -> pl.DataFrame:
+    """Returns the rows of `securities` for the symbols that got an answer; `known` are the old ones.
 
     `status` is listed, missing (the source says that it has no such symbol), or delisted; `since`
     is the session on which that was first said.
     """
-    symbols = list(fetched.answers)
-    known = _by_symbol(lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols))
+    held = _by_symbol(known)
     said = _by_symbol(fetched.listings)
     gone = [s for s, a in fetched.answers.items() if a.outcome == "unknown_symbol"]
     words = _sessions_unknown(lake, gone, source, night)
     traded = lake.newest_dates("bars", gone, night.session, night.now)
     rows = []
     for symbol, answer in fetched.answers.items():
-        before, now = known.get(symbol, {}), said.get(symbol, {})
+        before, now = held.get(symbol, {}), said.get(symbol, {})
         status = _status(answer, words.get(symbol, 0), symbol in traded)
         if status is None:
             continue

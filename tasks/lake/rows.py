@@ -89,7 +89,7 @@ def digest_of(frame: pl.DataFrame) -> str:
         if column.dtype == pl.String:
             text = column.fill_null("")
             seen.update(text.str.len_bytes().to_numpy().tobytes())
-            seen.update("".join(text.to_list()).encode())
+            seen.update((text.str.join("").item() or "").encode())
         elif column.dtype.is_nested():
             seen.update(json.dumps(column.to_list()).encode())
         else:

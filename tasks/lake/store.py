@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import date, datetime
 from pathlib import Path
+from threading import Lock
 from typing import Any
 from urllib.parse import unquote
 
@@ -34,6 +35,8 @@ _KEEP = {
 }
 _WRITER = "nightcast"
 _ATTEMPTS = 40
+# One lock for each table that this process writes to.
+_WRITING: dict[str, Lock] = {}
 
 
 class _Opened(DeltaTable):
@@ -73,23 +76,10 @@ class Lake:
         if rows.is_empty():
             return 0
         for attempt in range(_ATTEMPTS):
-            delta = self._open_or_create(shape)
-            fresh = self._unknown(delta, rows, shape, known_at)
-            if fresh.is_empty():
-                return 0
-            number = delta.version() + 1
-            stamped = fresh.with_columns(
-                pl.lit(known_at).cast(STAMPS["known_at"]).alias("known_at"),
-                pl.lit(number, pl.Int64).alias("commit"),
-            ).select(list(shape.stored))
             try:
-                write_deltalake(
-                    delta,
-                    stamped,
-                    mode="append",
-                    commit_properties=as_next(delta),
-                )
-                return fresh.height
+                # Threads of one process would mostly lose their commits to one another.
+                with _WRITING.setdefault(self._address(shape), Lock()):
+                    return self._append_once(rows, shape, known_at)
             except CommitFailedError:
                 # Another writer came first: what it wrote may be what we hold.
                 time.sleep(random.uniform(0.01, 0.05) * min(attempt + 1, 10))  # noqa: S311
@@ -184,6 +174,19 @@ class Lake:
                 f"The lake at {self.uri!r} cannot be written ({error}); "
                 "choose another --root or mend its permissions."
             ) from error
+
+    def _append_once(self, rows: pl.DataFrame, shape: Table, known_at: datetime) -> int:
+        """Commits what is new in `rows`, or raises a CommitFailedError where others came first."""
+        delta = self._open_or_create(shape)
+        fresh = self._unknown(delta, rows, shape, known_at)
+        if fresh.is_empty():
+            return 0
+        stamped = fresh.with_columns(
+            pl.lit(known_at).cast(STAMPS["known_at"]).alias("known_at"),
+            pl.lit(delta.version() + 1, pl.Int64).alias("commit"),
+        ).select(list(shape.stored))
+        write_deltalake(delta, stamped, mode="append", commit_properties=as_next(delta))
+        return fresh.height
 
     def _unknown(
         self, delta: DeltaTable, rows: pl.DataFrame, shape: Table, known_at: datetime

@@ -5,8 +5,8 @@
 2. The files that it replaced stay for runs that still read them; `vacuum` deletes those that were
    replaced longer ago than a run lasts. It knows them by the log, where they are marked as removed;
    an append that is under way, and what a killed one left, is not in the log and not touched.
-3. The log loses nothing. delta-rs writes a checkpoint every 100 commits, so that opening a table
-   reads 100 entries at most, and the table's retention keeps it from dropping the older ones.
+3. `tidy` sums the log up in a checkpoint, so that opening a table reads the night's entries alone.
+   The log loses nothing: the table's retention keeps delta-rs from dropping the older ones.
 
 A run is one of commits: a loaded history fills files of its own, which reads by symbol skip; a file
 of packed nights spans few dates, which reads by date skip. delta-rs's own `optimize` is no way: of
@@ -59,6 +59,8 @@ def tidy(lake: Lake, small_files: int = 24, keep: timedelta = LONGEST_RUN) -> di
     for table in filter(lake.exists, TABLES):
         waiting = _runs(lake.open(table))["files"].sum()
         packed = compact(lake, table) if waiting > small_files else 0
+        # Opening a table reads the log from its last checkpoint on.
+        lake.open(table).create_checkpoint()
         done[table] = Tidied(packed, vacuum(lake, table, keep))
     return done
 

@@ -29,9 +29,11 @@ def night(session: date = DAYS[41], **choices) -> Night:
 
 
 def hold(lake: Lake, symbol: str, days: list[date], held: tuple[date, ...] = ()) -> None:
+    """Puts bars into the lake, and the log that says that a night has ended with them."""
     rows = bars([(symbol, day, 10.0) for day in days])
     rows = rows.with_columns(held=pl.col("date").is_in(list(held)))
     lake.append("bars", rows, session_close("XNYS", days[0]))
+    log(lake, symbol, days[-1], session_close("XNYS", days[0]))
 
 
 def log(lake: Lake, symbol: str, session: date, known_at=None, **changes) -> None:
@@ -47,6 +49,17 @@ def starts(lake: Lake, *symbols: str, fingerprint: str | None = None, **choices)
     found = holdings(lake, symbols, fingerprint, night(**choices)).starts
     assert list(found) == list(symbols)
     return list(found.values())
+
+
+def test_bars_that_no_log_speaks_of_were_left_by_a_killed_run_and_are_asked_for_in_full(lake):
+    lake.append(
+        "bars", bars([("A", day, 10.0) for day in DAYS[:41]]), session_close("XNYS", DAYS[40])
+    )
+    assert starts(lake, "A") == [None]
+    log(lake, "A", DAYS[40], outcome="transient")
+    assert starts(lake, "A") == [None]
+    log(lake, "A", DAYS[40], run="another")
+    assert starts(lake, "A") == [DAYS[36]]
 
 
 def test_a_symbol_that_the_lake_does_not_know_is_asked_for_in_full(lake):
@@ -115,6 +128,7 @@ def test_the_bars_that_the_rules_look_back_on_come_along(lake):
 
 def test_bars_after_the_session_are_as_if_they_were_not_there(lake):
     hold(lake, "A", DAYS[:60])
+    log(lake, "A", DAYS[40])
     found = holdings(lake, ["A"], None, night(DAYS[41]))
     assert found.starts == {"A": DAYS[37]}
     assert found.bars["date"].max() == DAYS[41]
@@ -163,7 +177,8 @@ def test_the_currency_is_the_nights_or_what_the_source_said_first(lake):
         ({"outcome": "empty", "last": None}, None, False),
         ({"outcome": "transient", "last": None}, None, False),
         ({"outcome": "unknown_symbol", "last": None}, None, False),
-        ({"source": "elsewhere"}, None, False),
+        ({"source": "elsewhere"}, None, True),
+        ({"source": "elsewhere", "fingerprint": "f"}, "f", False),
         ({"session": DAYS[40], "last": DAYS[40]}, None, False),
         ({"known_at": session_close("XNYS", DAYS[41]) + 61 * MINUTE}, None, False),
         ({"fingerprint": "f", "last": DAYS[40]}, "f", True),
@@ -173,7 +188,7 @@ def test_the_currency_is_the_nights_or_what_the_source_said_first(lake):
         ({"fingerprint": "f"}, None, False),
     ],
 )
-def test_a_symbol_is_not_asked_again_once_its_source_has_served_the_session(
+def test_a_symbol_is_not_asked_again_once_a_source_has_served_the_session(
     lake, said, fingerprint, kept
 ):
     log(lake, "A", **({"session": DAYS[41]} | said))

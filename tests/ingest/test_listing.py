@@ -14,6 +14,7 @@ from tasks.lake.calendar import session_close
 from tasks.lake.store import Lake
 from tasks.lake.tables import FETCH_LOG
 from tests.ingest.nights import DAYS
+from tests.lake.frames import bars
 
 # What Yahoo says of a share; not every source says as much.
 WORDS = {"currency": "USD", "timezone": "America/New_York", "instrument": "EQUITY"}
@@ -33,8 +34,11 @@ class Source:
         self.runs += 1
         now = session_close("XNYS", DAYS[place]) + timedelta(minutes=self.runs)
         night = Night(DAYS[place], "XNYS", now, f"run-{self.runs}", QualitySpec())
-        rows = listing_rows(self.lake, answered(outcomes, words), source, night)
+        known = self.lake.read("securities", cutoff=None, known_by=now)
+        rows = listing_rows(self.lake, answered(outcomes, words), known, source, night)
         self.lake.append("securities", rows, now)
+        served = [(s, DAYS[place], 10.0) for s, outcome in outcomes.items() if outcome == OK]
+        self.lake.append("bars", bars(served), now)
         self.lake.append("fetch_log", log(outcomes, source, night), now)
         return rows
 

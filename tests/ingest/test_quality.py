@@ -273,10 +273,14 @@ def test_a_released_bar_passes_while_it_reads_as_it_did():
 
 
 def test_a_release_covers_one_rule_and_no_other():
-    let = reviews(("A", SATURDAY, "bar", "off_calendar", "2013-01-05"))
+    seen = "open=10.0 high=12.0 low=9.0 close=11.0 volume=500.0"
+    let = reviews(("A", SATURDAY, "bar", "off_calendar", seen))
     assert check(bars(("A", SATURDAY, *GOOD)), released=let)[0].height == 1
-    _, quarantine = check(bars(("A", SATURDAY, None, *GOOD[1:])), released=let)
-    assert quarantine["rule"].to_list() == ["null_price"]
+    upside_down = (10.0, 9.0, 12.0, 11.0, 500.0)
+    seen = "open=10.0 high=9.0 low=12.0 close=11.0 volume=500.0"
+    let = reviews(("A", SATURDAY, "bar", "off_calendar", seen))
+    _, quarantine = check(bars(("A", SATURDAY, *upside_down)), released=let)
+    assert quarantine["rule"].to_list() == ["high_below_low"]
 
 
 @pytest.mark.parametrize(
