@@ -92,10 +92,12 @@ class NightReport:
         """Raises a DataError when more is lost than the bounds allow."""
         served = dict(self.symbols.filter(pl.col("rows") > 0).select("symbol", "rows").iter_rows())
         if not served:
+            told = self.symbols.sort(pl.col("detail") == "", maintain_order=True).head(1)
+            symbol, outcome, detail = told.select("symbol", "outcome", "detail").row(0)
             raise DataError(
-                f"No source served a bar up to {self.session} for any of "
-                f"{self.symbols.height} symbols ({self.summary}); check the universe, the source "
-                "and the cutoff."
+                f"No source served a bar up to {self.session} for any of {self.symbols.height} "
+                f"symbols ({symbol}: {outcome}, {detail or 'no bars'}); check the universe, the "
+                "source and the cutoff, and run again."
             )
         failed, total = self._failed(), self.symbols.height
         if len(failed) / total > self.quality.max_failed_symbols:

@@ -22,7 +22,7 @@ _SAID_BY_SOURCE = ("currency", "timezone", "instrument", "first_traded")
 def listing_rows(
     lake: Lake, fetched: Fetched, known: pl.DataFrame, source: str, night: Night
 ) -> pl.DataFrame:
-    """Returns the rows of `securities` for the symbols that got an answer; `known` are the old ones.
+    """Returns the rows of `securities` for the symbols that got an answer; `known` are those held.
 
     `status` is listed, missing (the source says that it has no such symbol), or delisted; `since`
     is the session on which that was first said.

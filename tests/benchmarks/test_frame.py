@@ -11,7 +11,9 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from models.errors import RunError
+from tasks.ingest.contracts import RAW_BAR_COLUMNS
 from tasks.ingest.quality import check, check_actions
+from tasks.ingest.quarantine import NO_REVIEWS
 from tasks.lake.factors import adjust
 from tests.benchmarks import frame
 from tests.benchmarks.frame import Contender, Outcome, find_peer, ratios, report, run_rounds
@@ -151,9 +153,11 @@ def test_quality_refuses_nothing_of_the_synthetic_bars():
     dividends = paying.select(
         "symbol", "date", kind=pl.lit("dividend"), value="dividend", source="source"
     )
-    good, refused = check(bars.drop("split", "dividend"), days)
+    unsaid = {"adj_close": pl.lit(None, pl.Float64), "currency": pl.lit(None, pl.String)}
+    raw = bars.with_columns(**unsaid).select(RAW_BAR_COLUMNS)
+    good, refused = check(raw, days, {}, NO_REVIEWS)
     assert (good.height, refused.height) == (bars.height, 0)
-    assert check_actions(dividends, good)[1].is_empty()
+    assert check_actions(dividends, good, NO_REVIEWS)[1].is_empty()
 
 
 def test_a_seed_gives_one_market():

@@ -131,7 +131,7 @@ def test_a_symbol_that_the_source_does_not_know_is_named_and_does_not_stop_the_r
 
 def test_a_night_on_which_nothing_was_served_stops_the_run(world):
     world.failed(TEN, "unknown_symbol")
-    message = rf"No source served a bar up to {SESSION} for any of 10 symbols \(unknown_symbol=10 "
+    message = rf"No source served a bar up to {SESSION} for any of 10 symbols \(S0: unknown_symbol"
     with pytest.raises(DataError, match=message):
         world.close(TEN).enforce()
 
