@@ -137,10 +137,10 @@ def quarantine(
     place = _existing(root)
     if release is not None:
         rows = _released(place, symbol, release.date(), reason)
-        _emit(rows, as_json, lambda: show.plain_table("Released", rows))
+        _emit(rows, as_json, lambda: show.quarantine_table("Released", rows))
         return
     rows = show.quarantine(place, symbol)
-    _emit(rows, as_json, lambda: show.plain_table("Quarantine", rows))
+    _emit(rows, as_json, lambda: show.quarantine_table("Quarantine", rows))
 
 
 @app.command()

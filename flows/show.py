@@ -1,5 +1,6 @@
 """What the command shows of the lake: rows for programs, tables for people."""
 
+import re
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,9 @@ from tasks.ingest import review
 from tasks.lake.artifacts import Artifact
 from tasks.lake.store import Lake
 from tasks.publishing.registry import entries, manifest_of
+
+# A cell this short is not broken over two lines.
+_UNBROKEN = 20
 
 
 def forecasts(
@@ -138,13 +142,24 @@ def verdict_panel(place: Place, name: str) -> RenderableType:
     return Panel(lines, title=title, title_align="left", box=box.ROUNDED)
 
 
+def quarantine_table(title: str, rows: list[dict[str, Any]]) -> RenderableType:
+    """Returns refused, held or released rows for people: what matters, prices to six digits."""
+    number = re.compile(r"-?\d+\.\d+(e-?\d+)?")
+    told = ("symbol", "date", "state", "rule", "value", "reason")
+    short = [{name: row[name] for name in told if name in row} for row in rows]
+    for row in short:
+        row["value"] = number.sub(lambda found: f"{float(found.group()):.6g}", row["value"])
+    return plain_table(title, short)
+
+
 def plain_table(title: str, rows: list[dict[str, Any]]) -> RenderableType:
     """Returns rows as a table."""
     if not rows:
         return Text(f"{title}: nothing.")
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for name in rows[0]:
-        table.add_column(name, overflow="fold")
+        longest = max(len(str(row[name])) for row in rows)
+        table.add_column(name, overflow="fold", no_wrap=longest <= _UNBROKEN)
     for row in rows:
         table.add_row(*(Text("–" if v is None else str(v)) for v in row.values()))
     return table

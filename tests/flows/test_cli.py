@@ -3,13 +3,16 @@
 import json
 import subprocess
 import sys
+from datetime import date
 
 import polars as pl
 import pytest
 import torch
 
 from flows.cli import main
+from tasks.lake.store import Lake
 from tests.flows.tiny import LAST, SYMBOLS, TRAINED_TO, forecasts, random_walks
+from tests.lake.frames import at, bars
 
 
 @pytest.fixture
@@ -220,3 +223,41 @@ def test_help_brings_neither_prefect_nor_torch():
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
     assert "Trains, evaluates and publishes a model." in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+@pytest.fixture
+def waiting(tmp_path):
+    """A root on which one bar of AAA is held."""
+    held = bars([("AAA", date(2021, 1, 4), 10.0)])
+    held = held.with_columns(flags=pl.lit("jump"), held=pl.lit(True))
+    Lake(tmp_path / "lake").append("bars", held, at(0))
+    return tmp_path
+
+
+def test_a_held_bar_is_shown_and_released_with_a_reason(nightcast, waiting):
+    code, out, _ = nightcast("quarantine", "--root", waiting, "--json")
+    assert code == 0
+    assert [(r["symbol"], r["state"], r["rule"]) for r in json.loads(out)] == [
+        ("AAA", "held", "jump")
+    ]
+    asked = "quarantine", "--root", waiting, "--symbol", "AAA", "--release", "2021-01-04"
+    code, _, err = nightcast(*asked)
+    assert (code, "needs a reason" in err) == (2, True)
+    code, out, _ = nightcast(*asked, "--reason", "seen on the tape", "--json")
+    assert code == 0
+    assert [(r["rule"], r["reason"]) for r in json.loads(out)] == [("jump", "seen on the tape")]
+    assert json.loads(nightcast("quarantine", "--root", waiting, "--json")[1]) == []
+
+
+def test_a_release_without_a_symbol_is_bad_usage(nightcast, waiting):
+    code, _, err = nightcast("quarantine", "--root", waiting, "--release", "2021-01-04")
+    assert (code, "names no symbol; add --symbol" in err) == (2, True)
+
+
+@pytest.mark.parametrize("symbol", ["../x", "CON", "A/B", "x'; drop table", "A\\u0000", "A\\n"])
+def test_a_hostile_symbol_is_refused_by_name_and_writes_nothing(nightcast, world, tmp_path, symbol):
+    named = f'universe.symbols=["{symbol}"]'
+    code, _, err = nightcast("train", world, "--root", tmp_path / "root", "--set", named)
+    assert code == 2
+    assert "is no symbol" in err
+    assert list(tmp_path.iterdir()) == []
