@@ -52,12 +52,16 @@ class Night:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What is held of some symbols: `bars` from `CONTEXT` sessions before the first start on."""
+    """What is held of some symbols: `bars` from `CONTEXT` sessions before the first start on.
+
+    `through` is the newest session of which the lake knows, the night's or a later one.
+    """
 
     starts: Mapping[str, date | None]
     bars: pl.DataFrame
     actions: pl.DataFrame
     reviews: pl.DataFrame
+    through: date
     securities: pl.DataFrame
     currencies: Mapping[str, str]
 
@@ -90,10 +94,12 @@ def holdings(
         night: The night.
         anew: Ask for all of their history.
     """
-    clocks = {"cutoff": night.session, "known_by": night.now, "symbols": symbols}
+    # Bars after the session come along: a past night must not judge as if they were not known.
+    clocks = {"cutoff": None, "known_by": night.now, "symbols": symbols}
     since = _context(night.session, night)
     bars = lake.read("bars", since=since, **clocks)  # type: ignore[arg-type]
-    newest = dict(bars.group_by("symbol").agg(pl.col("date").max()).iter_rows())
+    by_then = bars.filter(pl.col("date") <= night.session)
+    newest = dict(by_then.group_by("symbol").agg(pl.col("date").max()).iter_rows())
     silent = [s for s in symbols if s not in newest]
     newest |= lake.newest_dates("bars", silent, night.session, night.now) if silent else {}
     asked_anew = set(symbols) if anew else _unlogged(lake, symbols, fingerprint, night)
@@ -105,6 +111,7 @@ def holdings(
         bars = lake.read("bars", since=further, **clocks)  # type: ignore[arg-type]
     starts: dict[str, date | None] = {s: None for s in symbols if s in whole or s not in newest}
     starts |= _starts(bars, {s: d for s, d in newest.items() if s not in whole}, night)
+    last = bars["date"].max()
     listed = lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols)
     said = listed.filter(pl.col("currency").is_not_null()).select("symbol", "currency").iter_rows()
     return Holdings(
@@ -112,6 +119,7 @@ def holdings(
         bars=bars,
         actions=lake.read("actions", **clocks),  # type: ignore[arg-type]
         reviews=lake.read("reviews", **clocks),  # type: ignore[arg-type]
+        through=last if isinstance(last, date) and last > night.session else night.session,
         securities=listed,
         currencies=dict.fromkeys(symbols, night.currency) if night.currency else dict(said),
     )
@@ -125,9 +133,9 @@ def _unlogged(
     A file has changed since then; or a run was killed between the bars and the log, and what it
     brought was never looked at across symbols.
     """
-    log = lake.read("fetch_log", cutoff=night.session, known_by=night.now, symbols=symbols)
+    log = lake.read("fetch_log", cutoff=None, known_by=night.now, symbols=symbols, stamps=True)
     served = log.filter(pl.col("outcome").is_in(SERVED))
-    last = served.sort("session", maintain_order=True).unique("symbol", keep="last")
+    last = served.sort("known_at", "commit").unique("symbol", keep="last", maintain_order=True)
     same = last.filter(pl.col("fingerprint") == (fingerprint or ""))
     return set(symbols) - set(same["symbol"])
 
@@ -145,8 +153,9 @@ def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dic
         _sessions_before(night.exchange, night.session, _ASKED_AGAIN),
         night.session,
     )
-    there = dict(bars.group_by("symbol").agg("date").iter_rows())
-    held = dict(bars.filter("held").group_by("symbol").agg(pl.col("date").min()).iter_rows())
+    by_then = bars.filter(pl.col("date") <= night.session)
+    there = dict(by_then.group_by("symbol").agg("date").iter_rows())
+    held = dict(by_then.filter("held").group_by("symbol").agg(pl.col("date").min()).iter_rows())
     starts: dict[str, date | None] = {}
     for symbol, last in newest.items():
         overlap = _sessions_before(night.exchange, last, night.quality.overlap_sessions - 1)

@@ -104,6 +104,7 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
     span = (days.min(), days.max()) if len(days) else (night.session, night.session)
     open_days = known_sessions(night.exchange, *span)  # type: ignore[arg-type]
     good, refused = check(fetched.bars, open_days, holdings.currencies, holdings.reviews)
+    held_by_then = holdings.actions.filter(pl.col("date") <= night.session)
     closes = [f.select("symbol", "date", "close") for f in (good, holdings.bars)]
     actions, refused_actions = check_actions(fetched.actions, pl.concat(closes), holdings.reviews)
     whole = frozenset(s for s, start in holdings.starts.items() if start is None)
@@ -111,7 +112,7 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
         good,
         holdings.bars,
         actions,
-        holdings.actions,
+        held_by_then,
         night.quality,
         whole,
         holdings.reviews,
@@ -125,7 +126,7 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
         reconciled=reconciled,
         actions=reconcile_actions(
             actions.join(_at_odds(reconciled), on="symbol", how="anti"),
-            holdings.actions,
+            held_by_then,
             first_served,
             provider.source,
             fetched.actions,
@@ -190,8 +191,8 @@ def _judged(haul: _Haul, night: Night) -> pl.DataFrame:
     judged = judge(
         history.sort(key),
         _newest_actions(haul),
-        known_sessions(night.exchange, history["date"].min(), night.session),  # type: ignore[arg-type]
-        night.session,
+        known_sessions(night.exchange, history["date"].min(), haul.holdings.through),  # type: ignore[arg-type]
+        haul.holdings.through,
         haul.holdings.reviews,
         night.quality,
     )

@@ -126,12 +126,13 @@ def test_the_bars_that_the_rules_look_back_on_come_along(lake):
     assert found.bars["date"].max() == DAYS[119]
 
 
-def test_bars_after_the_session_are_as_if_they_were_not_there(lake):
+def test_bars_after_the_session_come_along_and_do_not_move_its_start(lake):
     hold(lake, "A", DAYS[:60])
     log(lake, "A", DAYS[40])
     found = holdings(lake, ["A"], None, night(DAYS[41]))
     assert found.starts == {"A": DAYS[37]}
-    assert found.bars["date"].max() == DAYS[41]
+    assert found.bars["date"].max() == found.through == DAYS[59]
+    assert holdings(lake, ["A"], None, night(DAYS[70])).through == DAYS[70]
 
 
 def test_a_symbol_whose_file_has_changed_is_asked_for_in_full(lake):

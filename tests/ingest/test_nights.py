@@ -148,6 +148,22 @@ def test_a_jump_is_held_the_night_it_comes_and_released_by_the_next_one(nights):
     assert not nights.bar("S0", DAYS[102])["held"]
 
 
+def test_a_past_night_run_again_later_does_not_forget_what_is_known_since(nights):
+    nights.run(DAYS[100])
+    for day in DAYS[101:110]:
+        nights.server.fault("S0", "revised", day=day, factor=0.69)
+    for day in DAYS[101:104]:
+        nights.run(day)
+    view, now = nights.bars(DAYS[103]), nights.at(DAYS[103]) + timedelta(hours=1)
+    assert nights.bar("S0", DAYS[101])["flags"] == "large_move"
+    nights.server.log.clear()
+    for day in (DAYS[101], DAYS[90]):
+        assert nights.ingest(day, run="again", now=now).new_rows == 0
+    assert nights.bars(DAYS[103], now).equals(view)
+    # The night that was logged asks nothing, the one that was not its overlap alone.
+    assert [len(nights.server.asked(s)) for s in nights.symbols] == [1, 1, 1]
+
+
 def test_a_split_of_which_no_event_tells_yet_is_held_until_the_event_comes(tmp_path):
     split = {DAYS[101]: (4.0, 1.0)}
     with fresh_yfinance(tmp_path / "yfinance"), Replay(market(splits=split), YEAR) as server:
