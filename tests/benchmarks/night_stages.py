@@ -75,6 +75,7 @@ def run_stages(kind: str, config: Path, root: Path, as_of: date) -> dict[str, An
 
 def _strip(flow: Any, meter: Meter) -> None:
     from flows import prices
+    from tasks.ingest import task as ingestion
     from tasks.publishing import task as publishing
     from tests.benchmarks.bare import measured, strip
 
@@ -83,9 +84,10 @@ def _strip(flow: Any, meter: Meter) -> None:
     for name, stage in _FUNCTIONS.items():
         if hasattr(flow, name):
             setattr(flow, name, measured(getattr(flow, name), meter, stage))
-    # The copies that a report leaves in Prefect's UI need a server.
-    for name in ("create_markdown_artifact", "create_table_artifact"):
-        setattr(publishing, name, lambda *_, **__: None)
+    # What is left for Prefect's UI to show needs a server.
+    for module in (ingestion, publishing):
+        for name in ("create_markdown_artifact", "create_table_artifact"):
+            setattr(module, name, lambda *_, **__: None)
 
 
 def _device() -> str:
