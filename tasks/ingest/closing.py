@@ -9,13 +9,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
 from models.errors import DataError
 from tasks.ingest.crosssection import missing_sessions, stale_sessions
-from tasks.ingest.holdings import Night
+from tasks.ingest.holdings import CONTEXT, Night
 from tasks.ingest.judge import has_flag, with_flag
 from tasks.ingest.providers.base import FAILED
 from tasks.ingest.quality import enforce_ceiling
@@ -28,6 +28,8 @@ from tasks.lake.tables import BARS
 # Sessions read at a time when a whole history is judged across symbols.
 _CHUNK = 250
 _STALE = "stale_across_symbols"
+# Companies die one by one.
+_FORGOTTEN = 3
 # Sessions looked at for bars that many symbols lack.
 _RECENT = 10
 _SHOWN = (
@@ -43,13 +45,15 @@ class NightReport:
     Attributes:
         session: The session.
         symbols: One row a symbol: the columns of the log, and `noteworthy`.
-        missing: session, missing, expected, blamed: sessions that symbols lack.
+        lost: Symbols that the source no longer knows, and that traded lately.
+        missing: session, missing, expected, blamed, newest: sessions that symbols lack.
         stale: Bars held because many symbols repeat the session before.
         quality: The bounds.
     """
 
     session: date
     symbols: pl.DataFrame
+    lost: tuple[str, ...]
     missing: pl.DataFrame
     stale: int
     quality: QualitySpec
@@ -80,7 +84,7 @@ class NightReport:
         failed = self._failed()
         if failed:
             lines.append(f"No answer for {_named(failed)}; the next run asks for them again.")
-        for day, lacking, expected in self._blamed():
+        for day, lacking, expected, _ in self._blamed():
             lines.append(
                 f"{lacking} of {expected} symbols lack {day}: the source has lost the session."
             )
@@ -110,18 +114,20 @@ class NightReport:
             )
         refused = dict(self.symbols.select("symbol", "refused").iter_rows())
         enforce_ceiling(served, refused, self.quality)
-        for day, lacking, expected in self._blamed():
-            if day == self.session:
+        for day, lacking, expected, newest in self._blamed():
+            if newest:
                 raise DataError(
                     f"{lacking} of {expected} symbols lack the session {day}: the source has not "
                     "served it yet, or has lost it. Run again later."
                 )
 
     def _failed(self) -> list[str]:
-        return self.symbols.filter(pl.col("outcome").is_in(list(FAILED)))["symbol"].to_list()
+        """Symbols without an answer; and where a source forgets several at once, those too."""
+        failed = self.symbols.filter(pl.col("outcome").is_in(list(FAILED)))["symbol"].to_list()
+        return sorted([*failed, *self.lost]) if len(self.lost) >= _FORGOTTEN else failed
 
-    def _blamed(self) -> list[tuple[date, int, int]]:
-        told = self.missing.filter("blamed").select("session", "missing", "expected")
+    def _blamed(self) -> list[tuple[date, int, int, bool]]:
+        told = self.missing.filter("blamed").select("session", "missing", "expected", "newest")
         return list(told.iter_rows())
 
 
@@ -129,9 +135,11 @@ def close_night(lake: Lake, symbols: Sequence[str], night: Night) -> NightReport
     """Judges across symbols what this session's fetches brought, and reports it."""
     log = _log(lake, symbols, night)
     held = _hold_stale(lake, symbols, _reach(log, night), night)
+    unknown = log.filter(outcome="unknown_symbol")["symbol"].to_list()
     return NightReport(
         session=night.session,
         symbols=log.with_columns(noteworthy=_noteworthy()),
+        lost=tuple(_traded_lately(lake, unknown, night)),
         missing=_missing(lake, symbols, night),
         stale=held,
         quality=night.quality,
@@ -183,15 +191,38 @@ def _reach(log: pl.DataFrame, night: Night) -> date:
 
 
 def _missing(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:
-    """Returns how many of the symbols that trade on the night's exchange lack a recent session."""
-    since = last_session(night.exchange, night.session, back=_RECENT)
+    """Returns for each exchange how many of the symbols that trade on it lack a recent session."""
     listed = lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols)
-    alive = listed.filter(pl.col("status") == "listed", exchange=night.exchange)["symbol"]
-    bars = lake.read(
-        "bars", cutoff=night.session, known_by=night.now, symbols=alive.to_list(), since=since
+    listed = listed.filter(status="listed")
+    own = [
+        _missing_on(lake, listed.filter(exchange=e)["symbol"].to_list(), night.on(e))
+        for e in listed["exchange"].unique().sort()
+    ]
+    return pl.concat(own) if own else _missing_on(lake, [], night)
+
+
+def _missing_on(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:
+    since = last_session(night.exchange, night.session, back=_RECENT)
+    bars = lake.read("bars", cutoff=night.session, known_by=night.now, symbols=symbols, since=since)
+    first = dict(bars.group_by("symbol").agg(pl.col("date").min()).iter_rows())
+    # A source that has stood still for a while is no less at fault.
+    quiet = [s for s in symbols if s not in first]
+    first |= dict.fromkeys(_traded_lately(lake, quiet, night), since - timedelta(days=1))
+    alive = pl.DataFrame(
+        [(s, day, None) for s, day in first.items()],
+        schema={"symbol": pl.String, "first": pl.Date, "last": pl.Date},
+        orient="row",
     )
-    days = known_sessions(night.exchange, since, night.session)
-    return missing_sessions(bars, days, night.quality)
+    days = known_sessions(night.exchange, since, night.last_session)
+    found = missing_sessions(bars, days, night.quality, alive)
+    return found.with_columns(newest=pl.col("session") == night.last_session)
+
+
+def _traded_lately(lake: Lake, symbols: Sequence[str], night: Night) -> list[str]:
+    """Returns the symbols that had a bar in the last `CONTEXT` sessions."""
+    newest = lake.newest_dates("bars", symbols, night.session, night.now)
+    since = last_session(night.exchange, night.session, back=CONTEXT)
+    return [s for s, day in newest.items() if day >= since]
 
 
 def _hold_stale(lake: Lake, symbols: Sequence[str], since: date, night: Night) -> int:

@@ -45,6 +45,11 @@ class Night:
     quality: QualitySpec
     currency: str | None = None
 
+    @property
+    def last_session(self) -> date:
+        """The exchange's own last session by then: on its holidays an earlier day."""
+        return last_session(self.exchange, self.session)
+
     def on(self, exchange: str) -> Self:
         """Returns the same night at another exchange."""
         return replace(self, exchange=exchange)
@@ -79,7 +84,7 @@ def served_already(
     ).filter(pl.col("outcome").is_in(SERVED))
     if fingerprint is not None:
         return set(log.filter(source=source, fingerprint=fingerprint)["symbol"])
-    return set(log.filter(pl.col("last") == night.session, fingerprint="")["symbol"])
+    return set(log.filter(pl.col("last") == night.last_session, fingerprint="")["symbol"])
 
 
 def holdings(
@@ -104,13 +109,13 @@ def holdings(
     newest |= lake.newest_dates("bars", silent, night.session, night.now) if silent else {}
     asked_anew = set(symbols) if anew else _unlogged(lake, symbols, fingerprint, night)
     whole = asked_anew & set(newest)
-    if whole:
-        bars = lake.read("bars", **clocks)  # type: ignore[arg-type]
-    elif newest and min(newest.values()) < since:
-        further = _context(min(newest.values()), night)
-        bars = lake.read("bars", since=further, **clocks)  # type: ignore[arg-type]
     starts: dict[str, date | None] = {s: None for s in symbols if s in whole or s not in newest}
     starts |= _starts(bars, {s: d for s, d in newest.items() if s not in whole}, night)
+    brief = _lacking_context(bars, starts, newest)
+    if brief:
+        further = lake.read("bars", **(clocks | {"symbols": brief}))  # type: ignore[arg-type]
+        bars = pl.concat([bars.filter(~pl.col("symbol").is_in(brief)), further])
+    bars = _with_context(bars, starts)
     last = bars["date"].max()
     listed = lake.read("securities", cutoff=None, known_by=night.now, symbols=symbols)
     said = listed.filter(pl.col("currency").is_not_null()).select("symbol", "currency").iter_rows()
@@ -146,6 +151,34 @@ def _context(day: date, night: Night) -> date:
     return _sessions_before(night.exchange, day, back)
 
 
+def _lacking_context(
+    bars: pl.DataFrame, starts: Mapping[str, date | None], newest: Mapping[str, date]
+) -> list[str]:
+    """Returns the symbols of which fewer bars than the context are at hand."""
+    before = dict(bars.filter(_is_before(starts)).group_by("symbol").len().iter_rows())
+    return [s for s in newest if starts[s] is None or before.get(s, 0) < CONTEXT]
+
+
+def _with_context(bars: pl.DataFrame, starts: Mapping[str, date | None]) -> pl.DataFrame:
+    """Returns each symbol's bars from its start on, and its own last ones before it.
+
+    Counted in bars of the symbol, so that neither a halt nor the batch decides what is seen.
+    """
+    ordered = bars.sort("symbol", "date")
+    earlier = (
+        ordered.filter(_is_before(starts)).group_by("symbol", maintain_order=True).tail(CONTEXT)
+    )
+    return pl.concat([earlier, ordered.filter(~_is_before(starts))]).sort("symbol", "date")
+
+
+def _is_before(starts: Mapping[str, date | None]) -> pl.Expr:
+    """Tells of each bar whether it is dated before its symbol is asked for."""
+    first = {s: d or date.min for s, d in starts.items()}
+    return pl.col("date") < pl.col("symbol").replace_strict(
+        first, default=date.min, return_dtype=pl.Date
+    )
+
+
 def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dict[str, date | None]:
     """Returns for each symbol the first date to ask for: what is missing, held, or overlaps."""
     recent = known_sessions(
@@ -159,7 +192,7 @@ def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dic
     starts: dict[str, date | None] = {}
     for symbol, last in newest.items():
         overlap = _sessions_before(night.exchange, last, night.quality.overlap_sessions - 1)
-        days = set(there[symbol])
+        days = set(there.get(symbol, [last]))
         missing = [d for d in recent if d not in days and d > min(days)]
         wanted = [overlap, *missing[:1]]
         if symbol in held:

@@ -17,6 +17,7 @@ from datetime import date, timedelta
 import polars as pl
 from pydantic import BaseModel, ConfigDict
 
+from tasks.ingest.actions import recover_actions
 from tasks.ingest.holdings import Holdings, Night, holdings, served_already
 from tasks.ingest.judge import judge
 from tasks.ingest.listing import listing_rows
@@ -73,7 +74,9 @@ def ingest_batch(
     kept = served_already(lake, symbols, provider.source, provider.fingerprint(), night)
     asked = [s for s in symbols if s not in kept]
     log = _take_in(lake, provider, asked, night) if asked else _NOTHING
-    lacking = log.filter(_fails() | pl.col("last").ne_missing(night.session))["symbol"].to_list()
+    lacking = log.filter(_fails() | pl.col("last").ne_missing(night.last_session))[
+        "symbol"
+    ].to_list()
     if fallback is not None and lacking:
         log = pl.concat([log, _take_in(lake, fallback, lacking, night)])
     sums = log.select("requests", "new_rows", "refused", "held", bars="rows").sum()
@@ -117,7 +120,7 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
         whole,
         holdings.reviews,
     )
-    first_served = dict(good.group_by("symbol").agg(pl.col("date").min()).iter_rows())
+    at_odds = _at_odds(reconciled)
     return _Haul(
         source=provider.source,
         fingerprint=provider.fingerprint() or "",
@@ -125,20 +128,32 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
         good=good,
         reconciled=reconciled,
         actions=reconcile_actions(
-            actions.join(_at_odds(reconciled), on="symbol", how="anti"),
+            actions.filter(~pl.col("symbol").is_in(at_odds)),
             held_by_then,
-            first_served,
+            {s: day for s, day in reconciled.agreed.items() if s not in at_odds},
             provider.source,
-            fetched.actions,
+            _stated(fetched.actions, good),
         ),
         refused=pl.concat([refused, refused_actions, reconciled.refused]),
         holdings=holdings,
     )
 
 
-def _at_odds(reconciled: Reconciled) -> pl.DataFrame:
-    """Returns the symbols of which another source, at odds with what is held, tells nothing."""
-    return reconciled.findings.filter(finding="source_mismatch").select("symbol").unique()
+def _at_odds(reconciled: Reconciled) -> list[str]:
+    """Returns the symbols whose prices do not agree with what is held: nor may their actions."""
+    apart = pl.col("finding").is_in(["source_mismatch", "level_shift"])
+    return reconciled.findings.filter(apart)["symbol"].unique().to_list()
+
+
+def _stated(actions: pl.DataFrame, bars: pl.DataFrame) -> pl.DataFrame:
+    """Returns what the source states in so many words, and by the steps of its adjusted close.
+
+    An answer may lack its events; the adjusted close still knows of them.
+    """
+    key = ["symbol", "date", "kind"]
+    steps = recover_actions(bars, with_splits=False).select("symbol", "date")
+    told = [steps.with_columns(kind=pl.lit(k)) for k in ("dividend", "capital_gain")]
+    return pl.concat([actions.select(key), *told])
 
 
 def _without(haul: _Haul, symbols: Sequence[str]) -> _Haul:
@@ -160,6 +175,9 @@ def _without(haul: _Haul, symbols: Sequence[str]) -> _Haul:
 def _store(lake: Lake, haul: _Haul, night: Night) -> pl.DataFrame:
     """Judges the bars and appends all rows; the log, which ends the matter, comes last."""
     judged = _judged(haul, night)
+    # What brought no answer bears out nothing.
+    silent = [s for s, a in haul.fetched.answers.items() if a.outcome in FAILED]
+    judged = judged.filter(~pl.col("symbol").is_in(silent))
     fresh = judged.join(haul.holdings.bars, on=list(BARS.columns), how="anti", nulls_equal=True)
     log = _log(haul, judged, fresh, night)
     refused = haul.refused.with_columns(run=pl.lit(night.run))
@@ -177,11 +195,9 @@ def _judged(haul: _Haul, night: Night) -> pl.DataFrame:
     stored, new, key = haul.holdings.bars, haul.reconciled.bars, ["symbol", "date"]
     # The adjusted close of a bar that is refused belongs to other prices than those that stay.
     adjusted = haul.good.select(*key, "adj_close").join(haul.refused, on=key, how="anti")
-    margin = timedelta(minutes=night.quality.final_after_minutes)
-    final = pl.col("date") <= last_final_session(night.exchange, night.now, margin)
     history = pl.concat(
         [
-            new.with_columns(final=final),
+            new.with_columns(final=_final(night)),
             stored.join(new, on=key, how="anti"),
         ],
         how="diagonal_relaxed",
@@ -199,6 +215,12 @@ def _judged(haul: _Haul, night: Night) -> pl.DataFrame:
     starts = {s: d or date.min for s, d in haul.holdings.starts.items()}
     asked = pl.col("symbol").replace_strict(starts, default=date.max, return_dtype=pl.Date)
     return judged.filter(pl.col("date") >= asked)
+
+
+def _final(night: Night) -> pl.Expr:
+    """Tells of each date whether its session had closed, with the margin, at the run's instant."""
+    margin = timedelta(minutes=night.quality.final_after_minutes)
+    return pl.col("date") <= last_final_session(night.exchange, night.now, margin)
 
 
 def _newest_actions(haul: _Haul) -> pl.DataFrame:
@@ -222,8 +244,8 @@ def _log(haul: _Haul, judged: pl.DataFrame, fresh: pl.DataFrame, night: Night) -
         finding=pl.col("finding").unique().sort().str.join(",")
     )
     day = pl.col("date")
-    # A session whose bar was refused is still wanted.
-    good = haul.good.join(haul.refused, on=["symbol", "date"], how="anti")
+    # A session whose bar was refused, or was still running, is still wanted.
+    good = haul.good.join(haul.refused, on=["symbol", "date"], how="anti").filter(_final(night))
     span = good.group_by("symbol").agg(first=day.min(), last=day.max())
     counts = (
         _count(haul.fetched.bars, "rows"),

@@ -8,6 +8,7 @@ _RELATIVE, _RELATIVE_VOLUME = 1e-6, 1e-4
 # Sources publish split-adjusted prices to six decimals, and whole shares.
 _HALF_UNIT, _HALF_SHARE = 5e-7, 0.5
 _UNITS, _UNIT_BAND = (100.0, 0.01), 0.01
+_SPLIT = 0.1
 
 
 def side_by_side(
@@ -19,8 +20,7 @@ def side_by_side(
     """Returns the rows fetched with what is held of each (`…_held`), and whether the two agree.
 
     Further columns: `there` (a bar is held), `trusted` (and is a measure), `same`, `ratio` (of the
-    closes), `in_units` (that ratio is 100 or 1/100), `by_split` (it is that of the splits after the
-    bar: the source has adjusted it twice, or not at all).
+    closes), `in_units` (that ratio is 100 or 1/100), `by_split` (it is that of later splits).
 
     Args:
         fetched: Good bars, as traded.
@@ -52,10 +52,16 @@ def side_by_side(
     volume_near = pl.col("volume").is_null() | volume_near.fill_null(False)
     ratio = pl.col("close") / pl.col("close_held")
     units = [(ratio / u - 1).abs() <= _UNIT_BAND for u in _UNITS]
-    splits = [(ratio / s - 1).abs() <= _UNIT_BAND for s in (pl.col("later"), 1 / pl.col("later"))]
+    # The source has adjusted by its splits twice, or not at all, or by one that it tells no more.
+    factors = [pl.col("later"), pl.col("later_held"), pl.col("later") / pl.col("later_held")]
+    splits = [
+        ((f - 1).abs() > _SPLIT) & ((ratio / s - 1).abs() <= _UNIT_BAND)
+        for f in factors
+        for s in (f, 1 / f)
+    ]
     return rows.with_columns(
         pl.col("there").fill_null(False),
-        by_split=((pl.col("later") != 1) & pl.any_horizontal(splits)).fill_null(False),
+        by_split=pl.any_horizontal(splits).fill_null(False),
         same=pl.all_horizontal(near) & volume_near,
         ratio=ratio,
         in_units=pl.any_horizontal(units).fill_null(False),

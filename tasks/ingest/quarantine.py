@@ -33,8 +33,15 @@ class Fault(NamedTuple):
 
 
 def bar_text() -> pl.Expr:
-    """Returns the one text of a bar's values, by which a person's review names what was seen."""
-    return text(*TAPE)
+    """Returns the one text of a bar's values, by which a person's review names what was seen.
+
+    To eight digits: after a later split the source's rounding changes the ones behind.
+    """
+    words = [
+        pl.format("{}={}", pl.lit(c), pl.col(c).round_sig_figs(8).cast(pl.String).fill_null("null"))
+        for c in TAPE
+    ]
+    return pl.concat_str(words, separator=" ")
 
 
 def action_text(value: str) -> pl.Expr:

@@ -13,7 +13,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 
@@ -34,6 +34,8 @@ FINDINGS: Mapping[str, str] = {
 }
 
 _SAME_SOURCE = 1e-3
+# Sources date one event some sessions apart.
+_SAME_EVENT = timedelta(days=5)
 
 
 @dataclass(frozen=True)
@@ -47,12 +49,14 @@ class Reconciled:
         findings: symbol, finding (a key of `FINDINGS`), date of the first row or of the action,
             ratio (null where there is none), detail. A symbol without a bar to compare has none.
         refetch: Symbols to be asked for in full.
+        agreed: Of each symbol the first bar on which source and lake agree.
     """
 
     bars: pl.DataFrame
     refused: pl.DataFrame
     findings: pl.DataFrame
     refetch: tuple[str, ...]
+    agreed: Mapping[str, date]
 
 
 def reconcile(
@@ -107,13 +111,16 @@ def reconcile(
         refused=quarantined(refused.filter(~let_pass)),
         findings=findings,
         refetch=tuple(s for s in moved if s not in full),
+        agreed=dict(
+            rows.filter("trusted", "same").group_by("symbol").agg(pl.col("date").min()).iter_rows()
+        ),
     )
 
 
 def reconcile_actions(
     fetched: pl.DataFrame,
     stored: pl.DataFrame,
-    first_served: Mapping[str, date],
+    agreed: Mapping[str, date],
     source: str,
     stated: pl.DataFrame | None = None,
     tolerance: float = 1e-4,
@@ -127,10 +134,12 @@ def reconcile_actions(
     Args:
         fetched: Good actions, with `flags`.
         stored: The actions that the lake holds of these symbols.
-        first_served: The first date that an answer covers, of each symbol that was answered; what
-            is dated before it is not withdrawn.
+        agreed: The first bar of each symbol on which source and lake agree: only what is dated
+            after it can be withdrawn. A source that has lost a split still adjusts by it, and then
+            no bar before the split agrees.
         source: Who has stated `fetched`.
-        stated: All actions that the source states, refused ones too; by default `fetched`.
+        stated: symbol, date and kind of all that the source states or lets its adjusted close
+            tell, refused actions too; by default `fetched`.
         tolerance: Share of a value within which it is the same.
     """
     key = ["symbol", "date", "kind"]
@@ -138,17 +147,33 @@ def reconcile_actions(
     alike = (pl.col("value") / pl.col("known") - 1).abs() <= tolerance
     same = alike.fill_null(False) & (pl.col("flags") == pl.col("known_flags"))
     foreign = pl.col("known_source") != source
-    told = fetched.join(held, on=key, how="left")
+    told = fetched.join(held, on=key, how="left").join(
+        _told_by_another(fetched, stored, source), on=key, how="anti"
+    )
     changed = told.filter(~same.fill_null(False), ~foreign.fill_null(False))
     none = pl.when(kind="split").then(1.0).otherwise(0.0)
-    served_from = pl.col("symbol").replace_strict(first_served, default=None, return_dtype=pl.Date)
+    agreed_from = pl.col("symbol").replace_strict(agreed, default=None, return_dtype=pl.Date)
     gone = (
-        stored.filter((pl.col("date") >= served_from) & (pl.col("value") != none), source=source)
+        stored.filter((pl.col("date") > agreed_from) & (pl.col("value") != none), source=source)
         .join(fetched if stated is None else stated, on=key, how="anti")
         .with_columns(value=none, flags=pl.lit(""))
     )
     columns = list(ACTIONS.columns)
     return pl.concat([changed.select(columns), gone.select(columns)]).sort(key)
+
+
+def _told_by_another(fetched: pl.DataFrame, stored: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Returns the actions of which another source has told, perhaps as one sum or a day off."""
+    is_split = (pl.col("kind") == "split").alias("is_split")
+    others = stored.filter(pl.col("source") != source, pl.col("value") != 0.0)
+    near = (pl.col("date") - pl.col("date_held")).abs() <= _SAME_EVENT
+    return (
+        fetched.with_columns(is_split)
+        .join(others.select("symbol", is_split, date_held="date"), on=["symbol", "is_split"])
+        .filter(near)
+        .select("symbol", "date", "kind")
+        .unique()
+    )
 
 
 def _of_another_source(rows: pl.DataFrame, stored: pl.DataFrame, spec: QualitySpec) -> pl.DataFrame:

@@ -8,6 +8,8 @@ from tasks.ingest.quarantine import PRICES
 # One ratio: the ratios differ by little beside their distance from 1, which rounding cannot make.
 _SMALLEST_SHIFT, _ALIKE = 1e-3, 0.1
 _EXPLAINED = 0.01
+# Bars off by more than this, and how many of them are no revision of single bars any more.
+_FAR, _MANY = 0.01, 3
 
 
 def settle_shifts(
@@ -24,14 +26,18 @@ def settle_shifts(
             pl.len(),
             shift=pl.col("ratio").median(),
             spread=pl.col("high").max() - pl.col("low").min(),
+            far=((pl.col("ratio") - 1).abs() > _FAR).sum(),
         )
     )
     distance = (pl.col("shift") - 1).abs()
-    moved = levels.filter(
+    by_one_ratio = (
         (pl.col("len") >= 2)
         & (distance > _SMALLEST_SHIFT)
         & (pl.col("spread") <= _ALIKE * distance)
     )
+    # Where splits are lost, the bars before each of them are off by another ratio.
+    by_several = (pl.col("far") >= _MANY) & (2 * pl.col("far") >= pl.col("len"))
+    moved = levels.filter(by_one_ratio | by_several)
     news = new_actions(rows, actions_fetched, actions_stored)
     moved = moved.join(_explained(moved, rows, news), on="symbol", how="left")
     rows = rows.join(

@@ -33,7 +33,7 @@ class Members:
     Attributes:
         symbols: Members on the session, sorted.
         ever: All that were members at some time up to the session, sorted.
-        membership: Their spells.
+        membership: All spells, those that begin after the session too.
     """
 
     symbols: tuple[str, ...]
@@ -62,7 +62,7 @@ def members(provider: Provider, universe: UniverseSpec, session: date) -> Member
     offered = provider.symbols()
     if offered is not None:
         _require_offered(ever, offered, "universe.file" if universe.file else "universe.symbols")
-    return Members(symbols, ever, begun)
+    return Members(symbols, ever, membership)
 
 
 def read_membership(path: Path, exchange: str) -> pl.DataFrame:
