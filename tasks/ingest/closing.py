@@ -198,7 +198,10 @@ def _missing(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:
         _missing_on(lake, listed.filter(exchange=e)["symbol"].to_list(), night.on(e))
         for e in listed["exchange"].unique().sort()
     ]
-    return pl.concat(own) if own else _missing_on(lake, [], night)
+    found = pl.concat(own) if own else _missing_on(lake, [], night)
+    # One share of another exchange that did not trade is no sign of a source at fault.
+    several = pl.col("missing") >= min(2, len(symbols))
+    return found.with_columns(pl.col("blamed") & several)
 
 
 def _missing_on(lake: Lake, symbols: Sequence[str], night: Night) -> pl.DataFrame:

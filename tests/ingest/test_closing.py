@@ -325,10 +325,12 @@ def test_the_dead_the_new_and_those_that_trade_elsewhere_are_not_missed(world):
     world.listed(["MISSING"], status="missing")
     world.listed(["ABROAD"], exchange="XLON")
     world.holds(["A"], DAYS[25:41])
-    world.holds(["DEAD", "MISSING", "ABROAD"], DAYS[25:39])
+    world.holds(["ABROAD"], DAYS[25:41])
+    world.holds(["DEAD", "MISSING"], DAYS[25:39])
     world.holds(["NEW"], DAYS[40:41])
     report = world.close(symbols)
     report.enforce()
+    # A at home, ABROAD on its own exchange.
     expected = report.missing.filter(pl.col("session") > DAYS[30])["expected"].to_list()
-    assert expected == [1] * 10
+    assert expected == [1] * 20
     assert report.missing["missing"].sum() == 0

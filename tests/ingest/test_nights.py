@@ -185,6 +185,59 @@ def test_a_split_of_which_no_event_tells_yet_is_held_until_the_event_comes(tmp_p
         assert mine == pytest.approx(truth, rel=1e-6)
 
 
+@pytest.mark.parametrize("night", [103, 104, 105, 106])
+def test_an_answer_that_has_lost_its_splits_rewrites_and_withdraws_nothing(tmp_path, night):
+    splits, paid = {DAYS[30]: (2.0, 1.0), DAYS[101]: (4.0, 1.0)}, {DAYS[20]: 0.7, DAYS[60]: 0.5}
+    with (
+        fresh_yfinance(tmp_path / "yfinance"),
+        Replay(market(splits=splits, dividends=paid), YEAR) as server,
+    ):
+        use_replay(server.url)
+        nights = Nights(server, tmp_path / "lake")
+        for day in DAYS[100:night]:
+            nights.run(day)
+        before = as_known(nights.lake, DAYS[night - 1], nights.at(DAYS[night - 1]))
+        server.fault("S0", "missing_split")
+        nights.run(DAYS[night])
+        after = nights.lake.read("actions", cutoff=None, known_by=nights.at(DAYS[night]))
+        assert after.filter(kind="split").rows() == [
+            ("S0", day, "split", new, "yahoo", "") for day, (new, _) in splits.items()
+        ]
+        assert as_known(nights.lake, DAYS[night - 1], nights.at(DAYS[night])) == before
+        server.heal()
+        for day in DAYS[night + 1 : night + 4]:
+            nights.run(day)
+        bars = nights.bars(DAYS[night + 3]).filter(symbol="S0")
+        assert not bars["held"].any()
+        truth = [b[4] for b in server.listings["S0"].tape.bars[: night + 4]]
+        assert bars["close"].to_list() == pytest.approx(truth, rel=1e-6)
+
+
+def test_a_source_that_forgets_most_symbols_stops_the_run(nights):
+    nights.server.add(market(5)[3:])
+    nights.run(DAYS[100])
+    for symbol in ("S0", "S1", "S2"):
+        nights.server.fault(symbol, "delisted")
+    with pytest.raises(DataError, match=r"3 of 5 symbols brought no answer \(S0, S1, S2"):
+        nights.run(DAYS[101]).enforce()
+
+
+def test_a_night_without_an_answer_bears_out_no_jump(nights):
+    nights.run(DAYS[100])
+    nights.server.fault("S0", "revised", day=DAYS[101], factor=0.69)
+    nights.run(DAYS[101])
+    nights.server.fault("S0", "503")
+    nights.run(DAYS[102])
+    assert nights.bar("S0", DAYS[101])["held"]
+
+
+def test_a_source_that_stood_still_through_a_pause_is_blamed(nights):
+    nights.run(DAYS[80])
+    nights.server.asof = DAYS[80]
+    with pytest.raises(DataError, match=rf"3 of 3 symbols lack the session {DAYS[100]}"):
+        nights.run(DAYS[100]).enforce()
+
+
 def test_a_level_shift_is_asked_for_in_full_and_a_passing_one_leaves_no_trace(nights):
     nights.run(DAYS[100])
     before = nights.bars(DAYS[100])

@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 
 import polars as pl
 import pytest
@@ -203,10 +203,27 @@ def test_one_bar_off_is_a_revision_and_no_shift():
     assert findings(found) == ["revised"]
 
 
-def test_bars_off_by_different_ratios_are_revisions_and_no_shift():
-    fetched = pl.concat(scaled(served(), 1.01 + 0.01 * i).slice(i, 1) for i in range(7))
+def test_two_bars_off_by_different_ratios_are_revisions_and_no_shift():
+    fetched = scaled(scaled(served(), 1.02, [1]), 1.03, [4])
     found = held_against(fetched)
-    assert (findings(found), handed_on(found)) == (["revised"], list(range(7)))
+    assert (findings(found), handed_on(found)) == (["revised"], [1, 4, HELD])
+
+
+def test_most_bars_off_by_several_ratios_are_a_level_that_has_moved_and_rewrite_nothing():
+    # As where a source loses two splits at once.
+    fetched = scaled(scaled(served(), 0.5, range(3)), 0.25, range(3, HELD))
+    found = held_against(fetched)
+    assert (findings(found), handed_on(found), found.refetch) == (["level_shift"], [HELD], ("A",))
+
+
+def test_a_bar_off_by_a_split_that_is_told_no_more_is_refused_and_the_split_stays():
+    split = acting(("A", 2, "split", 4.0))
+    found = held_against(scaled(served(), 0.25, [0, 1]), known=split)
+    assert (findings(found), handed_on(found)) == (["unit_error"], [HELD])
+    assert found.agreed == {"A": DAYS[2]}
+    assert reconcile_actions(NONE, split, found.agreed, "primary").is_empty()
+    back = held_against(served(), known=split)
+    assert reconcile_actions(NONE, split, back.agreed, "primary")["value"].to_list() == [1.0]
 
 
 def test_a_source_that_took_a_new_dividend_out_of_its_prices_has_not_shifted():
@@ -309,9 +326,13 @@ def test_actions_are_appended_where_new_or_changed():
 
 def test_what_another_source_has_stated_is_neither_changed_nor_withdrawn():
     known = acting(("A", 1, "dividend", 1.0), ("A", 3, "dividend", 0.5))
-    told = acting(("A", 1, "dividend", 1.1), ("A", 4, "dividend", 0.7))
+    far = len(DAYS) - 1
+    assert DAYS[far] - DAYS[3] > timedelta(days=5)
+    told = acting(("A", 1, "dividend", 1.1), ("A", 2, "capital_gain", 0.1), ("A", 4, "split", 2.0))
+    told = pl.concat([told, acting(("A", far, "dividend", 0.7))])
     rows = reconcile_actions(told, known, {"A": DAYS[0]}, "another")
-    assert_frame_equal(rows, acting(("A", 4, "dividend", 0.7)))
+    # Another kind of event is news, and so is one that is days off.
+    assert_frame_equal(rows, acting(("A", 4, "split", 2.0), ("A", far, "dividend", 0.7)))
 
 
 def test_an_action_that_is_served_and_refused_is_not_withdrawn():
