@@ -62,7 +62,9 @@ def daily(
     forecast = make_forecast(
         root=root, bundle=model.bundle, features=features, cutoff=session, device=plan.device
     )
-    added = publish_night(root, lake, model.bundle, forecast, session, known_by, now)
+    added = publish_night(
+        root, lake, model.bundle, forecast, session, known_by, now, prices.members.on(session)
+    )
     report = write_report(root, lake, f"night-{config.name}-{session}", model.bundle, session, now)
     outcome = {
         "model": model.model,

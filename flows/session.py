@@ -68,6 +68,9 @@ def plan_run(
     """
     device = resolve_device(config.training.device).type
     provider = open_provider(config.provider)
+    if config.fallback is not None:
+        # A key that is missing comes out before anything is started.
+        open_provider(config.fallback)
     session, reason = _session(config, kind, provider, as_of, now, lake)
     # Where there is nothing to do, the universe is still checked, for bad usage to come out.
     who = members(provider, config.universe, session or local_date(config.universe.exchange, now))
@@ -90,8 +93,9 @@ def _session(
     now: datetime,
     lake: str,
 ) -> tuple[date | None, str]:
-    exchange, last = config.universe.exchange, provider.last_session()
+    exchange = config.universe.exchange
     final = last_final_session(exchange, now, timedelta(minutes=config.quality.final_after_minutes))
+    last = provider.last_session(final)
     if as_of is not None:
         _require_past(as_of, final, exchange, now)
         session = last_session(exchange, as_of)

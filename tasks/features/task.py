@@ -41,6 +41,8 @@ def build_features(
         own = panel.filter(pl.col("symbol").is_in(listed))
         if own.height:
             days = sessions(exchange, own["date"].min(), bars.cutoff)  # type: ignore[arg-type]
+            # A bar that a person has let pass against the calendar has no session to count in.
+            own = own.filter(pl.col("date").is_in(days))
             frames.append(feature_frame(own, days, features, target))
     frame = pl.concat(frames).sort("symbol", "date")
     frame = frame.with_columns(member_rows(members.frame(), frame))

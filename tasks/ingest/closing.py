@@ -94,15 +94,6 @@ class NightReport:
 
     def enforce(self) -> None:
         """Raises a DataError when more is lost than the bounds allow."""
-        served = dict(self.symbols.filter(pl.col("rows") > 0).select("symbol", "rows").iter_rows())
-        if not served:
-            told = self.symbols.sort(pl.col("detail") == "", maintain_order=True).head(1)
-            symbol, outcome, detail = told.select("symbol", "outcome", "detail").row(0)
-            raise DataError(
-                f"No source served a bar up to {self.session} for any of {self.symbols.height} "
-                f"symbols ({symbol}: {outcome}, {detail or 'no bars'}); check the universe, the "
-                "source and the cutoff, and run again."
-            )
         failed, total = self._failed(), self.symbols.height
         if len(failed) / total > self.quality.max_failed_symbols:
             worst = self.symbols.filter(pl.col("symbol").is_in(failed)).row(0, named=True)
@@ -111,6 +102,15 @@ class NightReport:
                 f"{worst['symbol']}: {worst['outcome']}, {worst['detail']}), more than "
                 f"max_failed_symbols={self.quality.max_failed_symbols:g} allows; run again later: "
                 "what has come is kept, and only the others are asked for."
+            )
+        served = dict(self.symbols.filter(pl.col("rows") > 0).select("symbol", "rows").iter_rows())
+        if not served:
+            told = self.symbols.sort(pl.col("detail") == "", maintain_order=True).head(1)
+            symbol, outcome, detail = told.select("symbol", "outcome", "detail").row(0)
+            raise DataError(
+                f"No source served a bar up to {self.session} for any of {self.symbols.height} "
+                f"symbols ({symbol}: {outcome}, {detail or 'no bars'}); check the universe, the "
+                "source and the cutoff, and run again."
             )
         refused = dict(self.symbols.select("symbol", "refused").iter_rows())
         enforce_ceiling(served, refused, self.quality)

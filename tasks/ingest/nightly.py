@@ -29,6 +29,7 @@ from tasks.lake.store import Lake
 from tasks.lake.tables import ACTIONS, BARS, FETCH_LOG
 
 _NOTHING = pl.DataFrame(schema=dict(FETCH_LOG.columns))
+_NO_FLAGS = pl.Series("flags", [], pl.String)
 
 
 class BatchReport(BaseModel):
@@ -43,6 +44,7 @@ class BatchReport(BaseModel):
     new_rows: int
     refused: int
     held: int
+    flags: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -73,30 +75,40 @@ def ingest_batch(
     """
     kept = served_already(lake, symbols, provider.source, provider.fingerprint(), night)
     asked = [s for s in symbols if s not in kept]
-    log = _take_in(lake, provider, asked, night) if asked else _NOTHING
+    log, flags = _take_in(lake, provider, asked, night) if asked else (_NOTHING, _NO_FLAGS)
     lacking = log.filter(_fails() | pl.col("last").ne_missing(night.last_session))[
         "symbol"
     ].to_list()
     if fallback is not None and lacking:
-        log = pl.concat([log, _take_in(lake, fallback, lacking, night)])
+        more, further = _take_in(lake, fallback, lacking, night)
+        log, flags = pl.concat([log, more]), pl.concat([flags, further])
     sums = log.select("requests", "new_rows", "refused", "held", bars="rows").sum()
     failed = set(asked) - set(log.filter(~_fails())["symbol"])
-    return BatchReport(kept=len(kept), failed=len(failed), **sums.row(0, named=True))
+    met = flags.str.split(",").explode().value_counts(sort=True)
+    return BatchReport(
+        kept=len(kept),
+        failed=len(failed),
+        flags=dict(met.filter(pl.col("flags") != "").iter_rows()),
+        **sums.row(0, named=True),
+    )
 
 
 def _fails() -> pl.Expr:
     return pl.col("outcome").is_in([*FAILED, "unknown_symbol"])
 
 
-def _take_in(lake: Lake, provider: Provider, symbols: Sequence[str], night: Night) -> pl.DataFrame:
-    """Asks one source for the symbols and stores what comes; returns the rows of the log."""
+def _take_in(
+    lake: Lake, provider: Provider, symbols: Sequence[str], night: Night
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Asks one source and stores what comes; returns the log, and the flags of all new bars."""
     first = holdings(lake, symbols, provider.fingerprint(), night)
     hauls = [_haul(provider, first, night)]
     shifted = hauls[0].reconciled.refetch
     if shifted:
         again = holdings(lake, shifted, provider.fingerprint(), night, anew=True)
         hauls = [_without(hauls[0], shifted), _haul(provider, again, night)]
-    return pl.concat(_store(lake, haul, night) for haul in hauls)
+    stored = [_store(lake, haul, night) for haul in hauls]
+    return pl.concat(log for log, _ in stored), pl.concat(flags for _, flags in stored)
 
 
 def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
@@ -119,6 +131,7 @@ def _haul(provider: Provider, holdings: Holdings, night: Night) -> _Haul:
         night.quality,
         whole,
         holdings.reviews,
+        own_history=provider.fingerprint() is not None,
     )
     at_odds = _at_odds(reconciled)
     return _Haul(
@@ -172,7 +185,7 @@ def _without(haul: _Haul, symbols: Sequence[str]) -> _Haul:
     )
 
 
-def _store(lake: Lake, haul: _Haul, night: Night) -> pl.DataFrame:
+def _store(lake: Lake, haul: _Haul, night: Night) -> tuple[pl.DataFrame, pl.Series]:
     """Judges the bars and appends all rows; the log, which ends the matter, comes last."""
     judged = _judged(haul, night)
     # What brought no answer bears out nothing.
@@ -187,7 +200,7 @@ def _store(lake: Lake, haul: _Haul, night: Night) -> pl.DataFrame:
     lake.append("actions", haul.actions, night.now)
     lake.append("bars", fresh, night.now)
     lake.append("fetch_log", log, night.now)
-    return log
+    return log, fresh["flags"]
 
 
 def _judged(haul: _Haul, night: Night) -> pl.DataFrame:

@@ -67,6 +67,7 @@ def reconcile(
     spec: QualitySpec,
     full: Collection[str] = (),
     reviews: pl.DataFrame = NO_REVIEWS,
+    own_history: bool = False,
 ) -> Reconciled:
     """Returns what of `fetched` is new, revised or refused, and what that says of each symbol.
 
@@ -79,11 +80,17 @@ def reconcile(
         spec: `overlap_sessions`.
         full: Symbols that were asked for in full: they are not asked for again.
         reviews: What people have released.
+        own_history: The source is a history of the user's own, served whole: where its level has
+            moved, as that of adjusted prices does with each dividend, the user has restated it.
     """
     rows = side_by_side(fetched, stored, actions_fetched, actions_stored)
     rows = _of_another_source(rows, stored, spec)
     rows = rows.with_columns(fate=_fate())
-    rows = settle_shifts(rows, actions_fetched, actions_stored)
+    if own_history:
+        none = pl.lit(None, pl.Float64)
+        rows = rows.with_columns(shift=none, apart=pl.lit(False), by_split=pl.lit(False))
+    else:
+        rows = settle_shifts(rows, actions_fetched, actions_stored)
     missed = pl.col("trusted") & pl.col("by_split") & (pl.col("fate") == "revised")
     rows = rows.with_columns(fate=pl.when(missed).then(pl.lit("unit_error")).otherwise("fate"))
     refusing = {"unit_error": "unit_error", "foreign": "source_mismatch"}

@@ -54,6 +54,7 @@ def fetch_batch(
         f"fetch done symbols={len(symbols)} kept={report.kept} requests={report.requests} "
         f"bars={report.bars} new_rows={report.new_rows} refused={report.refused} "
         f"held={report.held} failed={report.failed}"
+        + "".join(f" {rule}={count}" for rule, count in sorted(report.flags.items()))
     )
     return report
 

@@ -185,13 +185,13 @@ def _days(path: Path, column: pl.Series) -> pl.Series:
 def _exchanges(path: Path, table: pl.DataFrame, default: str) -> pl.Series:
     if "exchange" not in table.columns:
         return pl.repeat(default, table.height, dtype=pl.String, eager=True)
-    column = table["exchange"]
-    for row, name in enumerate(column, start=1):
+    names = []
+    for row, name in enumerate(table["exchange"], start=1):
         try:
-            require_exchange(name or default)
+            names.append(require_exchange(name or default))
         except UsageError as error:
             raise UsageError(f"{path}: row {row}: {error}") from None
-    return column.replace({"": default})
+    return pl.Series(names, dtype=pl.String)
 
 
 def _require_order(path: Path, spells: pl.DataFrame) -> None:

@@ -27,14 +27,14 @@ class _Schedule:
 
 
 def require_exchange(exchange: str) -> str:
-    """Returns `exchange`; a name that is no calendar's is a UsageError."""
+    """Returns the calendar's own name of `exchange`, which may be an alias; else a UsageError."""
     names = exchange_calendars.get_calendar_names(include_aliases=True)
     if exchange not in names:
         raise UsageError(
             f"No trading calendar is called {exchange!r}; give the exchange's ISO code, such as "
             f"XNYS.{near(exchange.upper(), names)}"
         )
-    return exchange
+    return str(exchange_calendars.resolve_alias(exchange))
 
 
 def sessions(exchange: str, start: date, end: date) -> list[date]:

@@ -30,6 +30,16 @@ class Membership(BaseModel):
         """Returns all that were ever members by `session`, sorted."""
         return tuple(sorted({s for s, first, _, _ in self.spells if (first or session) <= session}))
 
+    def on(self, session: date) -> tuple[str, ...]:
+        """Returns the members on `session`, sorted."""
+        return tuple(
+            sorted(
+                symbol
+                for symbol, first, last, _ in self.spells
+                if (first or session) <= session <= (last or session)
+            )
+        )
+
     def exchanges(self) -> dict[str, str]:
         """Returns the exchange of each symbol."""
         return {symbol: exchange for symbol, _, _, exchange in self.spells}

@@ -1,5 +1,6 @@
 """The forecast ledger: what was forecast, when it was known, and whether it could be traded."""
 
+from collections.abc import Sequence
 from datetime import date, datetime
 from typing import Any
 
@@ -43,6 +44,26 @@ def ledger_rows(
         pl.lit(tradable).alias("tradable"),
         pl.lit(known_by).alias("known_by"),
     ).select(list(FORECASTS.columns))
+
+
+def not_forecast(
+    lake: Lake, symbols: Sequence[str], cutoff: date, known_by: datetime
+) -> dict[str, str]:
+    """Returns of each of `symbols` in a few words why no forecast could be made at `cutoff`."""
+    if not symbols:
+        return {}
+    bars = lake.read("bars", cutoff=cutoff, known_by=known_by, symbols=symbols, since=cutoff)
+    held = dict(bars.select("symbol", pl.when("held").then("flags")).iter_rows())
+    last = lake.newest_dates("bars", symbols, cutoff, known_by)
+    reasons = {}
+    for symbol in symbols:
+        if symbol not in held:
+            reasons[symbol] = f"no bar since {last[symbol]}" if symbol in last else "no bar"
+        elif held[symbol] is not None:
+            reasons[symbol] = f"its bar is held: {held[symbol]}"
+        else:
+            reasons[symbol] = "no complete window"
+    return reasons
 
 
 def published(lake: Lake, model: str, cutoff: date, known_by: datetime) -> pl.DataFrame:

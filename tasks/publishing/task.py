@@ -7,7 +7,7 @@ from typing import Any
 from uuid import uuid4
 
 import polars as pl
-from prefect import task
+from prefect import get_run_logger, task
 from prefect.artifacts import create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
 from safetensors.torch import load_file
@@ -18,7 +18,7 @@ from tasks.lake.artifacts import Artifact, TableRef, write_artifact
 from tasks.lake.store import Lake
 from tasks.lake.task import WRITES_TO_LAKE, cached_stage
 from tasks.publishing.card import write_card
-from tasks.publishing.ledger import ledger_rows, published
+from tasks.publishing.ledger import ledger_rows, not_forecast, published
 from tasks.publishing.manifest import build_manifest
 from tasks.publishing.material import report_material
 from tasks.publishing.registry import register
@@ -89,10 +89,20 @@ def publish_night(
     cutoff: date,
     known_by: datetime,
     now: datetime,
+    members: Sequence[str],
 ) -> int:
-    """Appends the night's forecasts to the ledger; returns the new rows, 0 the second time."""
+    """Appends the night's forecasts to the ledger; returns the new rows, 0 the second time.
+
+    Members of the universe without a forecast are named, each with the reason.
+    """
     manifest = load_bundle(root / bundle.uri).manifest
-    rows = ledger_rows(forecast.frame(root), manifest, cutoff, known_by, now)
+    made = forecast.frame(root)
+    left_out = [s for s in members if s not in set(made["symbol"])]
+    reasons = not_forecast(Lake(lake), left_out, cutoff, known_by)
+    if reasons:
+        told = ", ".join(f"{symbol} ({reason})" for symbol, reason in reasons.items())
+        get_run_logger().warning(f"Not forecast: {told}")
+    rows = ledger_rows(made, manifest, cutoff, known_by, now)
     return Lake(lake).append("forecasts", rows, now)
 
 

@@ -177,3 +177,18 @@ def test_a_replay_that_is_through_is_skipped_and_a_night_of_it_can_still_be_aske
 
 def test_the_default_configuration_is_the_sample():
     assert RunConfig().provider.kind == "sample"
+
+
+def test_a_row_of_a_mistyped_future_date_does_not_move_the_newest_session(tmp_path):
+    header = "symbol,date,open,high,low,close,volume\n"
+    rows = [f"A,{day},1,1,1,1,1\n" for day in ("2013-01-02", "2013-01-03", "2031-01-02")]
+    (tmp_path / "bars.csv").write_text(header + "".join(rows))
+    path = f"provider.path='{tmp_path / 'bars.csv'}'"
+    chosen = ("provider.kind=files", path, "provider.prices=as_traded")
+    assert plan(tmp_path, "train", None, *chosen).session == date(2013, 1, 3)
+
+
+def test_a_fallback_without_its_key_is_refused_before_anything_runs(tmp_path, monkeypatch):
+    monkeypatch.delenv("TIINGO_API_KEY", raising=False)
+    with pytest.raises(UsageError, match="TIINGO_API_KEY is empty"):
+        plan(tmp_path, "daily", None, "fallback.kind=tiingo")

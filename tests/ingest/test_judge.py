@@ -350,7 +350,7 @@ def test_sixty_sessions_of_context_are_enough(seed):
 
 def test_of_the_sample_nothing_is_held_and_the_crash_of_apple_is_a_large_move():
     provider = open_provider(SampleSpec())
-    last = provider.last_session()
+    last = provider.last_session(date.max)
     fetched = provider.fetch(dict.fromkeys(provider.symbols()), last, None)
     open_days = sessions("XNYS", fetched.bars["date"].min(), last)
     bars, _ = check(fetched.bars, open_days, {}, NO_REVIEWS)

@@ -354,3 +354,11 @@ def test_an_action_that_is_no_longer_served_is_withdrawn_within_what_was_served(
     assert reconcile_actions(NONE, withdrawn, {"A": DAYS[2]}, "primary").is_empty()
     back = acting(("A", 4, "split", 2.0))
     assert_frame_equal(reconcile_actions(back, withdrawn, {"A": DAYS[2]}, "primary"), back)
+
+
+def test_a_history_of_the_users_own_may_be_restated_as_a_whole():
+    # As each dividend does to fully adjusted prices.
+    fetched = scaled(served(), 0.98, range(HELD))
+    found = reconcile(fetched, LAKE, NONE, NONE, QualitySpec(), {"A"}, own_history=True)
+    assert (findings(found), handed_on(found)) == (["revised"], list(range(HELD + 1)))
+    assert found.bars["flags"].null_count() == HELD + 1

@@ -294,5 +294,5 @@ def test_a_symbol_cannot_leave_its_place_in_the_address(replay):
 def test_a_live_source_lists_nothing_and_says_what_it_lacks(replay):
     provider = opened(replay, benchmark="SPY")
     assert provider.benchmark() == "SPY"
-    assert (provider.symbols(), provider.last_session(), provider.fingerprint()) == (None,) * 3
+    assert provider.symbols() is provider.last_session(date.max) is provider.fingerprint() is None
     assert re.search("no longer trades", provider.notes()[0])

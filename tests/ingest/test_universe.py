@@ -244,3 +244,9 @@ def test_the_sample_says_that_its_shares_are_survivors():
     sentence = survivorship(UniverseSpec(), found.membership, sample)
     assert "all symbols of the source" in sentence
     assert "chosen with hindsight" in sentence
+
+
+def test_an_alias_of_an_exchange_is_the_exchange(tmp_path):
+    path = written(tmp_path, "A,,,NYSE\nB,,,\n", "symbol,from,to,exchange")
+    assert read_membership(path, "XNYS")["exchange"].to_list() == ["XNYS", "XNYS"]
+    assert UniverseSpec(exchange="NYSE").exchange == "XNYS"

@@ -1,10 +1,12 @@
 from datetime import UTC, date, datetime
 
+import polars as pl
 import pytest
 
 from tasks.lake.store import Lake
 from tasks.lake.tables import FORECASTS
-from tasks.publishing.ledger import ledger_rows, nights, recorded_clock
+from tasks.publishing.ledger import ledger_rows, nights, not_forecast, recorded_clock
+from tests.lake.frames import at, bars
 from tests.publishing.nights import forecast, manifest
 
 # Thanksgiving was Thursday 28 November 2013; Friday the 29th closed at 18:00 UTC instead of 21:00.
@@ -100,3 +102,18 @@ def test_nights_are_those_of_the_models_asked_for_in_order(tmp_path):
     assert nights(lake, ["m"], now) == [WEDNESDAY, MONDAY]
     assert nights(lake, ["m", "n"], now) == [WEDNESDAY, FRIDAY, MONDAY]
     assert nights(lake, ["m"], utc(30, 0)) == []
+
+
+def test_members_without_a_forecast_are_told_with_the_reason(tmp_path):
+    lake, day, before = Lake(tmp_path), date(2021, 1, 5), date(2021, 1, 4)
+    rows = bars([("HELD", day, 1.0), ("SHORT", day, 1.0), ("GONE", before, 1.0)])
+    held = pl.col("symbol") == "HELD"
+    flags = pl.when(held).then(pl.lit("jump")).otherwise(pl.lit(""))
+    lake.append("bars", rows.with_columns(held=held, flags=flags), at(0))
+    assert not_forecast(lake, ["HELD", "SHORT", "GONE", "NEVER"], day, at(1)) == {
+        "HELD": "its bar is held: jump",
+        "SHORT": "no complete window",
+        "GONE": "no bar since 2021-01-04",
+        "NEVER": "no bar",
+    }
+    assert not_forecast(lake, [], day, at(1)) == {}

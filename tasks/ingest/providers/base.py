@@ -55,8 +55,8 @@ class Provider(Protocol):
     def benchmark(self) -> str | None:
         """Returns the symbol of the benchmark, which `fetch` serves too."""
 
-    def last_session(self) -> date | None:
-        """Returns the last date of a history that does not grow; None for a live source."""
+    def last_session(self, by: date) -> date | None:
+        """Returns the last date up to `by` of a history that does not grow; None for a live source."""
 
     def fingerprint(self) -> str | None:
         """Returns a digest of all that would be served; None for a live source."""
@@ -108,10 +108,15 @@ class StaticProvider:
         """Returns the symbol of the benchmark."""
         return self._benchmark
 
-    def last_session(self) -> date | None:
-        """Returns the last date on which a symbol of the universe has a bar."""
-        members = self._history.bars.filter(pl.col("symbol").ne_missing(self._benchmark))
-        return members["date"].max()  # type: ignore[return-value]  # the maximum of dates is one
+    def last_session(self, by: date) -> date | None:
+        """Returns the last date up to `by` on which a symbol of the universe has a bar.
+
+        A mistyped date lies beyond, and must not carry a run along.
+        """
+        members = pl.col("symbol").ne_missing(self._benchmark)
+        dates = self._history.bars.filter(members)["date"].drop_nulls()
+        past = dates.filter(dates <= by)
+        return (past if len(past) else dates).max()  # type: ignore[return-value]
 
     def fingerprint(self) -> str | None:
         """Returns a digest of all that would be served."""

@@ -60,7 +60,7 @@ class LiveProvider:
         """Returns the symbol of the benchmark."""
         return self._live.benchmark
 
-    def last_session(self) -> None:
+    def last_session(self, by: date) -> None:
         """Returns None: the history grows."""
 
     def fingerprint(self) -> None:

@@ -10,6 +10,7 @@
 """
 
 import atexit
+import logging
 import shutil
 import threading
 from calendar import timegm
@@ -172,6 +173,8 @@ def _keep_caches_private() -> None:
     folder = mkdtemp(prefix="nightcast-yahoo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     yfinance.set_tz_cache_location(folder)
+    # It tells of every request that fails; the log has each symbol's outcome in one line.
+    logging.getLogger("yfinance").setLevel(logging.CRITICAL)
 
 
 def _answer(reply: Reply, requests: int, has_bars: bool) -> Answer:

@@ -49,7 +49,7 @@ def test_what_a_run_asks_of_a_provider(open_cold):
     assert provider.source == "yahoo"
     assert provider.benchmark() == "^GSPC"
     assert all(note.endswith(".") for note in provider.notes())
-    assert (provider.symbols(), provider.last_session(), provider.fingerprint()) == (None,) * 3
+    assert provider.symbols() is provider.last_session(date.max) is provider.fingerprint() is None
 
 
 def test_three_threads_share_the_workers(server, open_warm, crowd):
