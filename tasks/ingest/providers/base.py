@@ -56,7 +56,7 @@ class Provider(Protocol):
         """Returns the symbol of the benchmark, which `fetch` serves too."""
 
     def last_session(self, by: date) -> date | None:
-        """Returns the last date up to `by` of a history that does not grow; None for a live source."""
+        """Returns the last date up to `by` of a history that does not grow; None if it does."""
 
     def fingerprint(self) -> str | None:
         """Returns a digest of all that would be served; None for a live source."""
