@@ -9,7 +9,7 @@ Every message has three parts: what was wrong, the value met, what to do.
     └── RunError     a run cannot go on: no champion, a cutoff refused; exits with 1
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 
@@ -35,6 +35,12 @@ class ModelError(NightcastError):
 
 class RunError(NightcastError):
     """A run cannot go on."""
+
+
+def some_of(names: Sequence[str]) -> str:
+    """Returns the first five of `names` for a sentence, and how many more there are."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def near(name: str, options: Iterable[str]) -> str:

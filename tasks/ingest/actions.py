@@ -62,16 +62,31 @@ def undo_split_adjustment(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFr
         bars: symbol, date, prices and volume, all divided by the splits after their date.
         splits: symbol, date, value (new shares per old), one a symbol and date, all positive.
     """
+    prices = [c for c in ("open", "high", "low", "close", "dividend") if c in bars.columns]
+    factor = pl.col("later")
+    ordered = bars.sort("symbol", "date", maintain_order=True)
+    return (
+        with_later_splits(ordered, splits, "later")
+        .with_columns(*(pl.col(c) * factor for c in prices), pl.col("volume") / factor)
+        .select(bars.columns)
+    )
+
+
+def with_later_splits(rows: pl.DataFrame, splits: pl.DataFrame, name: str) -> pl.DataFrame:
+    """Adds, as column `name`, the product of the splits dated after each row; 1 where none is.
+
+    Args:
+        rows: symbol, date and more, sorted by both.
+        splits: symbol, date, value.
+        name: Of the new column.
+    """
     later = splits.sort("symbol", "date").select(
         "symbol",
+        pl.col("value").cum_prod(reverse=True).over("symbol").alias(name),
         split_date="date",
-        later=pl.col("value").cum_prod(reverse=True).over("symbol"),
     )
-    prices = [c for c in ("open", "high", "low", "close", "dividend") if c in bars.columns]
-    factor = pl.col("later").fill_null(1.0)
     return (
-        bars.sort("symbol", "date", maintain_order=True)
-        .join_asof(
+        rows.join_asof(
             later,
             left_on="date",
             right_on="split_date",
@@ -80,8 +95,8 @@ def undo_split_adjustment(bars: pl.DataFrame, splits: pl.DataFrame) -> pl.DataFr
             allow_exact_matches=False,
             check_sortedness=False,
         )
-        .with_columns(*(pl.col(c) * factor for c in prices), pl.col("volume") / factor)
-        .select(bars.columns)
+        .drop("split_date")
+        .with_columns(pl.col(name).fill_null(1.0))
     )
 
 

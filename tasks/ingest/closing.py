@@ -13,13 +13,12 @@ from datetime import date, timedelta
 
 import polars as pl
 
-from models.errors import DataError
+from models.errors import DataError, some_of
 from tasks.ingest.crosssection import missing_sessions, stale_sessions
 from tasks.ingest.holdings import CONTEXT, Night
-from tasks.ingest.judge import has_flag, with_flag
 from tasks.ingest.providers.base import FAILED
 from tasks.ingest.quality import enforce_ceiling
-from tasks.ingest.rules import named
+from tasks.ingest.rules import has_flag, named, with_flag
 from tasks.ingest.spec import QualitySpec
 from tasks.lake.calendar import known_sessions, last_session
 from tasks.lake.store import Lake
@@ -75,15 +74,15 @@ class NightReport:
             found = self.symbols.filter(told)["symbol"].to_list()
             if found:
                 lines.append(
-                    f"{finding} in {_named(found)}: their bars are kept apart; "
+                    f"{finding} in {some_of(found)}: their bars are kept apart; "
                     "see `nightcast quarantine`."
                 )
         gone = self.symbols.filter(outcome="unknown_symbol")["symbol"].to_list()
         if gone:
-            lines.append(f"The source has no such symbol: {_named(gone)}.")
+            lines.append(f"The source has no such symbol: {some_of(gone)}.")
         failed = self._failed()
         if failed:
-            lines.append(f"No answer for {_named(failed)}; the next run asks for them again.")
+            lines.append(f"No answer for {some_of(failed)}; the next run asks for them again.")
         for day, lacking, expected, _ in self._blamed():
             lines.append(
                 f"{lacking} of {expected} symbols lack {day}: the source has lost the session."
@@ -98,7 +97,7 @@ class NightReport:
         if len(failed) / total > self.quality.max_failed_symbols:
             worst = self.symbols.filter(pl.col("symbol").is_in(failed)).row(0, named=True)
             raise DataError(
-                f"{len(failed)} of {total} symbols brought no answer ({_named(failed)}; "
+                f"{len(failed)} of {total} symbols brought no answer ({some_of(failed)}; "
                 f"{worst['symbol']}: {worst['outcome']}, {worst['detail']}), more than "
                 f"max_failed_symbols={self.quality.max_failed_symbols:g} allows; run again later: "
                 "what has come is kept, and only the others are asked for."
@@ -144,11 +143,6 @@ def close_night(lake: Lake, symbols: Sequence[str], night: Night) -> NightReport
         stale=held,
         quality=night.quality,
     )
-
-
-def _named(symbols: Sequence[str]) -> str:
-    more = f" and {len(symbols) - 5} more" if len(symbols) > 5 else ""
-    return ", ".join(sorted(symbols)[:5]) + more
 
 
 def _noteworthy() -> pl.Expr:

@@ -148,7 +148,7 @@ def _unlogged(
 def _context(day: date, night: Night) -> date:
     """Returns the first date that the rules may look back on for bars after `day`."""
     back = CONTEXT + max(_ASKED_AGAIN, night.quality.overlap_sessions)
-    return _sessions_before(night.exchange, day, back)
+    return last_session(night.exchange, day, back=back)
 
 
 def _lacking_context(
@@ -183,7 +183,7 @@ def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dic
     """Returns for each symbol the first date to ask for: what is missing, held, or overlaps."""
     recent = known_sessions(
         night.exchange,
-        _sessions_before(night.exchange, night.session, _ASKED_AGAIN),
+        last_session(night.exchange, night.session, back=_ASKED_AGAIN),
         night.session,
     )
     by_then = bars.filter(pl.col("date") <= night.session)
@@ -191,15 +191,11 @@ def _starts(bars: pl.DataFrame, newest: Mapping[str, date], night: Night) -> dic
     held = dict(by_then.filter("held").group_by("symbol").agg(pl.col("date").min()).iter_rows())
     starts: dict[str, date | None] = {}
     for symbol, last in newest.items():
-        overlap = _sessions_before(night.exchange, last, night.quality.overlap_sessions - 1)
+        overlap = last_session(night.exchange, last, back=night.quality.overlap_sessions - 1)
         days = set(there.get(symbol, [last]))
         missing = [d for d in recent if d not in days and d > min(days)]
         wanted = [overlap, *missing[:1]]
         if symbol in held:
-            wanted.append(_sessions_before(night.exchange, held[symbol], 1))
+            wanted.append(last_session(night.exchange, held[symbol], back=1))
         starts[symbol] = min(wanted)
     return starts
-
-
-def _sessions_before(exchange: str, day: date, back: int) -> date:
-    return last_session(exchange, day, back=back)

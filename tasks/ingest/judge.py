@@ -19,7 +19,7 @@ import polars as pl
 
 from tasks.ingest.levels import Levels, weigh
 from tasks.ingest.quarantine import PRICES, bar_text
-from tasks.ingest.rules import named
+from tasks.ingest.rules import has_flag, named
 from tasks.ingest.spec import QualitySpec
 from tasks.lake.tables import BARS
 
@@ -58,7 +58,7 @@ def judge(
         first=pl.col("symbol").ne_missing(pl.col("symbol").shift(1)),
     )
     let_pass, vouched = _reviewed(history, reviews)
-    found = {rule: _where(rows, here) for rule, here in _on_sight(rows).items()}
+    found = {rule: _where(rows, here) for rule, here in _on_sight().items()}
     apart = _union([found[rule] for rule in ("not_final", *_FOUND_ELSEWHERE)], len(rows))
     levels = Levels(
         close=rows["close"].to_numpy(),
@@ -82,17 +82,6 @@ def judge(
     )
 
 
-def has_flag(flags: pl.Expr, rule: str) -> pl.Expr:
-    """Tells whether `rule` stands in the text of `flags`; null flags have none."""
-    return flags.fill_null("").str.split(",").list.contains(rule)
-
-
-def with_flag(flags: pl.Expr, rule: str) -> pl.Expr:
-    """Returns the text of `flags` with `rule` in its place in it."""
-    names = flags.fill_null("").str.split(",").list.concat(pl.lit(rule).implode())
-    return names.list.unique().list.sort().list.join(",").str.strip_chars_start(",")
-
-
 def _with_actions(history: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     """Adds `split` and `cash` of each bar; an action counts from the first bar on or after it."""
     days = history.select("symbol", "date", bar_date="date")
@@ -109,7 +98,7 @@ def _with_actions(history: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     ).with_columns(pl.col("split").fill_null(1.0), pl.col("cash").fill_null(0.0))
 
 
-def _on_sight(rows: pl.DataFrame) -> Mapping[str, pl.Expr]:
+def _on_sight() -> Mapping[str, pl.Expr]:
     """Returns of each rule that a bar and the one before it show where it is met."""
     inside, volume = ~pl.col("first"), pl.col("volume")
     before = {c: pl.col(c).shift(1) for c in (*PRICES, "volume", "adj_close", "place")}

@@ -2,6 +2,7 @@
 
 import polars as pl
 
+from tasks.ingest.actions import with_later_splits
 from tasks.ingest.quarantine import PRICES, TAPE
 
 _RELATIVE, _RELATIVE_VOLUME = 1e-6, 1e-4
@@ -34,8 +35,8 @@ def side_by_side(
     rows = fetched.select(*key, *TAPE, "source").join(
         stored.select(*key, there=pl.lit(True), **was), on=key, how="left"
     )
-    rows = _with_later_splits(rows.sort(key), actions_fetched, "later")
-    rows = _with_later_splits(rows, actions_stored, "later_held")
+    rows = with_later_splits(rows.sort(key), actions_fetched.filter(kind="split"), "later")
+    rows = with_later_splits(rows, actions_stored.filter(kind="split"), "later_held")
     rounding = (pl.col("later") + pl.col("later_held")) * _HALF_UNIT
     near = [
         (pl.col(c) - pl.col(f"{c}_held")).abs() <= rounding + pl.col(f"{c}_held") * _RELATIVE
@@ -68,30 +69,3 @@ def side_by_side(
         # What is held back or was still open is no measure for what comes now.
         trusted=pl.col("there") & ~pl.col("held_held") & pl.col("final_held"),
     ).with_columns(pl.col("same", "trusted").fill_null(False))
-
-
-def _with_later_splits(rows: pl.DataFrame, actions: pl.DataFrame, name: str) -> pl.DataFrame:
-    """Adds the product of the splits after each row's date."""
-    splits = (
-        actions.filter(kind="split")
-        .sort("symbol", "date")
-        .select(
-            "symbol",
-            split_date="date",
-            later=pl.col("value").cum_prod(reverse=True).over("symbol"),
-        )
-        .rename({"later": name})
-    )
-    return (
-        rows.join_asof(
-            splits,
-            left_on="date",
-            right_on="split_date",
-            by="symbol",
-            strategy="forward",
-            allow_exact_matches=False,
-            check_sortedness=False,
-        )
-        .drop("split_date")
-        .with_columns(pl.col(name).fill_null(1.0))
-    )

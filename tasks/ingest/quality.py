@@ -93,11 +93,6 @@ def check_actions(
     return good.select(*actions.columns, flags=flags), quarantined(refused)
 
 
-def count_by_symbol(frame: pl.DataFrame) -> dict[str, int]:
-    """Returns the number of rows of each symbol."""
-    return dict(frame.group_by("symbol").len().sort("symbol").iter_rows())
-
-
 def enforce_ceiling(
     served: Mapping[str, int], refused: Mapping[str, int], spec: QualitySpec
 ) -> None:
@@ -194,10 +189,8 @@ def _sift(
     """Returns what `refuse_faulty` does; a released bar must still obey the other rules."""
     sound, faulty = refuse_faulty(bars, faults, bar_text())
     faulty = _naming_repeats(faulty, sound)
-    passing = faulty.filter(released(faulty, reviews))
-    if passing.is_empty():
-        return sound, faulty
-    faulty = faulty.filter(~released(faulty, reviews))
+    let_pass = released(faulty, reviews)
+    passing, faulty = faulty.filter(let_pass), faulty.filter(~let_pass)
     for (rule,), rows in passing.group_by("rule", maintain_order=True):
         others = [f for f in faults if f.rule != rule]
         obeying, breaking = _sift(rows.select(bars.columns), others, reviews)

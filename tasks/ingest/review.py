@@ -10,9 +10,8 @@ from datetime import date, datetime
 import polars as pl
 
 from models.errors import UsageError
-from tasks.ingest.judge import has_flag, with_flag
 from tasks.ingest.quarantine import UNFIT_RULES, action_text, bar_text
-from tasks.ingest.rules import named
+from tasks.ingest.rules import has_flag, named, with_flag
 from tasks.lake.store import Lake
 from tasks.lake.tables import ACTIONS, BARS, REVIEWS
 

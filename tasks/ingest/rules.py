@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+import polars as pl
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -111,3 +113,14 @@ RULES: Mapping[str, Rule] = {
 def named(severity: Literal["refuse", "hold", "flag"]) -> tuple[str, ...]:
     """Returns the names of the rules of one severity, in the order of the table."""
     return tuple(name for name, rule in RULES.items() if rule.severity == severity)
+
+
+def with_flag(flags: pl.Expr, rule: str) -> pl.Expr:
+    """Returns the text of `flags` with `rule` in its place in it."""
+    names = flags.fill_null("").str.split(",").list.concat(pl.lit(rule).implode())
+    return names.list.unique().list.sort().list.join(",").str.strip_chars_start(",")
+
+
+def has_flag(flags: pl.Expr, rule: str) -> pl.Expr:
+    """Tells whether `rule` stands in the text of `flags`; null flags have none."""
+    return flags.fill_null("").str.split(",").list.contains(rule)

@@ -2,8 +2,8 @@
 
 import polars as pl
 
-from tasks.ingest.judge import has_flag
 from tasks.ingest.quarantine import PRICES
+from tasks.ingest.rules import has_flag
 
 # One ratio: the ratios differ by little beside their distance from 1, which rounding cannot make.
 _SMALLEST_SHIFT, _ALIKE = 1e-3, 0.1

@@ -5,9 +5,6 @@ name, so it is checked where it enters: in the configuration, a membership file 
 """
 
 import re
-from collections.abc import Iterable
-
-from models.errors import UsageError
 
 LONGEST = 32
 
@@ -48,10 +45,3 @@ def described_fault(symbol: str) -> str | None:
         f"{shown!a} is no symbol: {fault}; write letters, digits and . ^ = & _ -, the first a "
         "letter, a digit or ^."
     )
-
-
-def require_symbols(symbols: Iterable[str]) -> None:
-    """Raises a UsageError that names the first of `symbols` that can be none."""
-    for symbol in symbols:
-        if sentence := described_fault(symbol):
-            raise UsageError(sentence)

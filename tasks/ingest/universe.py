@@ -14,7 +14,7 @@ from pathlib import Path
 
 import polars as pl
 
-from models.errors import UsageError, near
+from models.errors import UsageError, near, some_of
 from tasks.ingest.providers import Provider
 from tasks.ingest.spec import UniverseSpec
 from tasks.ingest.symbols import described_fault
@@ -137,8 +137,7 @@ def _require_offered(ever: Iterable[str], offered: list[str], where: str) -> Non
     unknown = sorted(set(ever) - set(offered))
     if unknown:
         raise UsageError(
-            f"{where} names {', '.join(map(repr, unknown[:5]))}"
-            f"{f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''}, which the provider "
+            f"{where} names {some_of([repr(s) for s in unknown])}, which the provider "
             f"does not have; choose among its {len(offered)} symbols."
             f"{''.join(near(s, offered) for s in unknown[:5])}"
         )

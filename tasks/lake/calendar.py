@@ -104,11 +104,6 @@ def local_date(exchange: str, now: datetime) -> date:
     return now.astimezone(_schedule(exchange).zone).date()
 
 
-def closes(exchange: str, start: date, end: date) -> list[tuple[date, datetime]]:
-    """Returns the sessions from `start` to `end`, each with the UTC instant of its close."""
-    return [(day, session_close(exchange, day)) for day in sessions(exchange, start, end)]
-
-
 def session_open(exchange: str, day: date) -> datetime:
     """Returns the UTC instant at which session `day` opens."""
     return _schedule(exchange).opens[_position(exchange, day)]

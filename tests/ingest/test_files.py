@@ -9,10 +9,11 @@ from polars.testing import assert_frame_equal
 from models.errors import DataError, UsageError
 from tasks.ingest.providers import open_provider
 from tasks.ingest.providers.base import Fetched, Provider
-from tasks.ingest.quality import check, check_actions, count_by_symbol, enforce_ceiling
+from tasks.ingest.quality import check, check_actions, enforce_ceiling
 from tasks.ingest.quarantine import NO_REVIEWS
 from tasks.ingest.spec import FilesSpec, QualitySpec
 from tasks.lake.calendar import sessions
+from tests.ingest.counts import count_by_symbol
 
 END = date(2013, 12, 31)
 NOW = datetime(2014, 1, 2, 22, tzinfo=UTC)

@@ -5,10 +5,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.ingest.judge import has_flag, judge, with_flag
+from tasks.ingest.judge import judge
 from tasks.ingest.providers import open_provider
 from tasks.ingest.quality import check, check_actions
 from tasks.ingest.quarantine import NO_REVIEWS
+from tasks.ingest.rules import has_flag, with_flag
 from tasks.ingest.spec import QualitySpec, SampleSpec
 from tasks.lake.calendar import sessions
 from tasks.lake.tables import BARS

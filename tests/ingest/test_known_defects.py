@@ -14,12 +14,13 @@ import pytest
 from tasks.ingest.actions import recover_actions
 from tasks.ingest.contracts import ACTION_COLUMNS, RAW_BAR_COLUMNS
 from tasks.ingest.crosssection import stale_sessions
-from tasks.ingest.judge import has_flag, judge
-from tasks.ingest.quality import check, check_actions, count_by_symbol, enforce_ceiling
+from tasks.ingest.judge import judge
+from tasks.ingest.quality import check, check_actions, enforce_ceiling
 from tasks.ingest.quarantine import NO_REVIEWS
-from tasks.ingest.rules import named
+from tasks.ingest.rules import has_flag, named
 from tasks.ingest.spec import QualitySpec
 from tasks.lake.calendar import sessions
+from tests.ingest.counts import count_by_symbol
 
 DATA = Path(__file__).parents[3] / "shared" / "data"
 NAMES = ("kaggle_sp500_5yr", "acl18_raw", "sp500_2010_2021")

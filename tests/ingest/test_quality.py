@@ -6,11 +6,12 @@ from polars.testing import assert_frame_equal
 
 from models.errors import DataError
 from tasks.ingest import quality
-from tasks.ingest.quality import check_actions, count_by_symbol, enforce_ceiling
+from tasks.ingest.quality import check_actions, enforce_ceiling
 from tasks.ingest.quarantine import NO_REVIEWS
 from tasks.ingest.rules import RULES, named
 from tasks.ingest.spec import QualitySpec
 from tasks.lake.tables import QUARANTINE
+from tests.ingest.counts import count_by_symbol
 
 MONDAY, TUESDAY, WEDNESDAY, SATURDAY = (date(2013, 1, d) for d in (7, 8, 9, 5))
 SESSIONS = [MONDAY, TUESDAY, WEDNESDAY]

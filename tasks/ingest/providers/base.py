@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 import polars as pl
 
-from models.errors import UsageError, near
+from models.errors import UsageError, near, some_of
 from tasks.ingest.contracts import LISTING_COLUMNS, Actions, Listings, RawBars, require
 
 # ok: bars came. empty: a known symbol without a bar in the span. unknown_symbol: the source says in
@@ -145,11 +145,9 @@ class StaticProvider:
     def _require_known(self, symbols: Iterable[str]) -> None:
         unknown = sorted(set(symbols) - set(self._known))
         if unknown:
-            shown = unknown[:5]
-            guesses = "".join(near(s, self._known) for s in shown)
-            more = f" and {len(unknown) - 5} more" if len(unknown) > 5 else ""
+            guesses = "".join(near(s, self._known) for s in unknown[:5])
             raise UsageError(
-                f"The provider has no bars of {', '.join(map(repr, shown))}{more}; name symbols "
+                f"The provider has no bars of {some_of([repr(s) for s in unknown])}; name symbols "
                 f"among its {len(self._known)}.{guesses}"
             )
 
