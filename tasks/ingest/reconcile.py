@@ -3,10 +3,10 @@
 1. Bars of dates that are held already are compared, as traded: prices and volumes that agree up to
    the source's rounding are not handed on, so that a split re-scales nothing in the lake.
 2. A bar at 100 times or 1/100 of the held one is refused; the held one stays.
-3. Where all other bars compared (at least two) are off by one ratio, or most of them by several, the
-   source has moved its whole level. If a new action explains the ratio, the held bars stay; else the
-   symbol is to be asked for in full, and if that changes nothing its new dates are handed on under
-   `level_shift`. A single bar off by the splits after it is refused.
+3. Where all other bars compared (at least two) are off by one ratio, or most of them by several,
+   the source has moved its whole level. If a new action explains the ratio, the held bars stay;
+   else the symbol is to be asked for in full, and if that changes nothing its new dates are handed
+   on under `level_shift`. A single bar off by the splits after it is refused.
 4. Anything else that differs is a revision, and the new values are handed on.
 5. Another source than the one that is held is never spliced in, unless it agrees on enough bars;
    then it may fill dates that are not held.
