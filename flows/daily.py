@@ -13,7 +13,8 @@ from flows.environment import data_root
 from flows.naming import name_this_run
 from flows.prices import BATCHES_AT_ONCE, ingest
 from flows.session import plan_run
-from tasks.features.spec import FeatureSpec, TargetSpec
+from tasks.features.spec import FeatureSpec
+from tasks.features.target_spec import TargetSpec
 from tasks.features.task import build_features
 from tasks.forecasting.task import make_forecast
 from tasks.lake.store import Lake

@@ -18,7 +18,8 @@ import polars as pl
 from tasks.features.contracts import check_features, check_panel
 from tasks.features.indicators import INDICATORS
 from tasks.features.indicators.entry import Feature
-from tasks.features.spec import FeatureSpec, TargetSpec, parse
+from tasks.features.spec import FeatureSpec, parse
+from tasks.features.target_spec import TargetSpec
 from tasks.features.targets import open_to_open
 
 _BAR = ("open", "high", "low", "close", "volume")

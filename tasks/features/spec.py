@@ -1,7 +1,7 @@
 """What a user chooses about features and the target; every default lives here."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
@@ -115,15 +115,3 @@ class FeatureSpec(BaseModel):
                     "raise lookback or shorten the period."
                 )
         return names
-
-
-class TargetSpec(BaseModel):
-    """What a forecast is about."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["open_to_open"] = Field(
-        "open_to_open",
-        description="Log return from the open of the next session to the open `horizon` later.",
-    )
-    horizon: int = Field(1, ge=1, le=60, description="Sessions that the return spans, in bars.")

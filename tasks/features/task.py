@@ -6,7 +6,8 @@ import polars as pl
 
 from models.errors import DataError
 from tasks.features.engine import feature_frame
-from tasks.features.spec import FeatureSpec, TargetSpec
+from tasks.features.spec import FeatureSpec
+from tasks.features.target_spec import TargetSpec
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
 from tasks.lake.calendar import sessions
 from tasks.lake.factors import adjust

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from tasks.features.spec import CLASSIC, FeatureSpec, TargetSpec, parse
+from tasks.features.spec import CLASSIC, FeatureSpec, parse
+from tasks.features.target_spec import TargetSpec
 
 
 def test_a_short_lookback_is_refused_with_what_the_feature_needs():
