@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from models.errors import UsageError, near
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.features.spec import FeatureSpec
-from tasks.features.target_spec import TargetSpec
 from tasks.ingest.spec import ProviderSpec, QualitySpec, SampleSpec, UniverseSpec
+from tasks.lake.target_spec import TargetSpec
 from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
 from tasks.windows.spec import SplitSpec, WindowSpec
 

@@ -14,10 +14,10 @@ from flows.naming import name_this_run
 from flows.prices import BATCHES_AT_ONCE, ingest
 from flows.session import plan_run
 from tasks.features.spec import FeatureSpec
-from tasks.features.target_spec import TargetSpec
 from tasks.features.task import build_features
 from tasks.forecasting.task import make_forecast
 from tasks.lake.store import Lake
+from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.ledger import recorded_clock
 from tasks.publishing.registry import champion, manifest_of
 from tasks.publishing.task import publish_night, write_report
@@ -56,9 +56,11 @@ def daily(
         lake=lake,
         bars=prices.bars,
         actions=prices.actions,
+        benchmark=prices.benchmark,
         features=FeatureSpec(features=manifest["features"], lookback=manifest["earlier_bars"]),
         target=TargetSpec(**manifest["target"]),
         members=prices.members,
+        newest=manifest["lookback"],
     )
     forecast = make_forecast(
         root=root, bundle=model.bundle, features=features, cutoff=session, device=plan.device

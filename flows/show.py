@@ -17,6 +17,7 @@ from models.errors import RunError, UsageError, near
 from tasks.ingest import review
 from tasks.lake.artifacts import Artifact
 from tasks.lake.store import Lake
+from tasks.publishing.measures import in_percent
 from tasks.publishing.registry import entries, manifest_of
 
 # A cell this short is not broken over two lines.
@@ -61,23 +62,26 @@ def forecasts(
 
 
 def forecast_table(rows: list[dict[str, Any]], most: int = 20) -> RenderableType:
-    """Returns the ranking as a table of at most `most` rows, in per cent."""
-    first = rows[0]
+    """Returns the ranking as a table of at most `most` rows; log returns in per cent."""
+    first, measure = rows[0], in_percent(rows[0]["unit"])
+    plain = first["target"] == "open_to_open"
+    begins = "this close" if first["target"].startswith("close_to_close") else "the next open"
     kind = "tradable" if first["tradable"] else f"{first['origin']}, not tradable"
     table = Table(
         title=f"Forecasts after the close of {first['cutoff']} by {first['model']} "
-        f"({first['gate']}) · {first['horizon']} session(s) from the next open · {kind}",
+        f"({first['gate']}) · {'' if plain else first['target'] + ' · '}"
+        f"{first['horizon']} session(s) from {begins} · {kind}",
         box=box.SIMPLE_HEAD,
         title_justify="left",
     )
-    for name in ("rank", "symbol", "forecast %", "90 % interval"):
+    for name in ("rank", "symbol", f"forecast {measure.heading}", "90 % interval"):
         table.add_column(name, justify="left" if name == "symbol" else "right")
     for row in rows[:most]:
         table.add_row(
             str(row["rank"]),
             row["symbol"],
-            f"{100 * row['mean']:+.3f}",
-            f"{100 * row['q05']:+.2f} … {100 * row['q95']:+.2f}",
+            f"{measure.factor * row['mean']:+.{measure.digits}f}",
+            " … ".join(f"{measure.factor * row[q]:+.{measure.coarse}f}" for q in ("q05", "q95")),
         )
     if len(rows) > most:
         return Group(table, Text(f"… and {len(rows) - most} more; `nightcast forecasts --json`."))

@@ -51,9 +51,11 @@ def train(
         lake=lake,
         bars=prices.bars,
         actions=prices.actions,
+        benchmark=prices.benchmark,
         features=config.features,
         target=config.target,
         members=prices.members,
+        newest=None,
     )
     shape: dict[str, Any] = {
         "root": root,
@@ -93,7 +95,7 @@ def train(
         folds=folds,
         baselines=baselines,
         benchmark=prices.benchmark,
-        horizon=config.target.horizon,
+        target=config.target,
         network=config.network.cell,
         spec=config.evaluation,
     )

@@ -37,7 +37,7 @@ def fit_scaler(features: np.ndarray, target: np.ndarray, rows: np.ndarray, lookb
 
     Args:
         features: [N, F], NaN where masked.
-        target: [N], log returns.
+        target: [N], in the unit of the target.
         rows: Ends of the fit windows.
         lookback: Length of a window in bars.
 

@@ -30,10 +30,18 @@ from tasks.evaluation.significance import (
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.trading import BENCHMARK, equity_frame, money_sections, run_portfolios
 from tasks.evaluation.verdict import power, verdict
+from tasks.lake.target_spec import TargetSpec
 
 # Null worlds with 20-bar labels and persistent forecasts: 25 to 50 labels side by side gave a
 # false edge in 10 %, 100 in 3 %.
 SEPARATE_LABELS = 100
+# Where a label is not what a position from the next open over the horizon earns.
+NOT_EARNED = {
+    "close_to_close": "Labels begin at the close of t, at which nobody can trade any more; the "
+    "portfolios fill at the next open, so their returns are not those that were forecast.",
+    "triple_barrier": "Labels end at the first barrier touched; the portfolios know no barriers "
+    "and hold for the whole horizon, so their returns are not what was forecast.",
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +63,7 @@ def evaluate(
     predictions: pl.DataFrame,
     panel: pl.DataFrame,
     benchmark: pl.DataFrame | None,
-    horizon: int,
+    target: TargetSpec,
     spec: EvaluationSpec,
     network: str,
 ) -> Evaluation:
@@ -65,7 +73,7 @@ def evaluate(
         predictions: out-of-sample forecasts of all models, pooled over the folds.
         panel: adjusted bars of the universe, past the last forecast where there are any.
         benchmark: date, open and close of what one would buy instead, or None.
-        horizon: bars ahead of the target.
+        target: what is forecast; forecasts and outcomes are in its unit.
         spec: costs, confidence, resamples.
         network: the model to judge.
 
@@ -74,6 +82,7 @@ def evaluate(
         DataError: the predictions cannot be compared, or do not stand on the panel.
     """
     check_predictions(predictions, network)
+    horizon = target.horizon
     scored = score_grid(predictions, horizon, spec.min_names_for_ic)
     weights = resample_dates(scored.dates.len(), horizon, spec.bootstrap_samples, spec.seed)
     scores = {model.name: score_dates(model, scored) for model in scored.models}
@@ -90,6 +99,7 @@ def evaluate(
         "models": rows,
         "folds": _fold_rows(scores[network], scored),
         "warnings": [
+            *(text for kind, text in NOT_EARNED.items() if kind == target.kind),
             *_data_warnings(forecasts, signal, scored, horizon),
             *_result_warnings(rows, ledgers, benchmark is not None, scored.ic_kind),
         ],

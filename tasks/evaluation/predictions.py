@@ -1,8 +1,9 @@
 """Out-of-sample forecasts of all folds as one frame, and the intervals made from residuals.
 
 1. A network's forecast is the mean over its seeds.
-2. A fold's intervals come from that fold's *calibrate* span: residuals divided by the volatility
-   known at the cutoff, their quantiles multiplied back on the *test* span.
+2. A fold's intervals come from that fold's *calibrate* span: residuals divided by the spread that
+   the target's unit has at the cutoff (of log returns the volatility known there), their quantiles
+   multiplied back on the *test* span.
 3. The published bundle takes its intervals from the pooled residuals of all *test* spans.
 """
 
@@ -14,6 +15,7 @@ import polars as pl
 from models.intervals import apply, conformal_offsets
 from tasks.lake.panel import PanelArrays
 from tasks.lake.tables import QUANTILE_COLUMNS, QUANTILES
+from tasks.lake.target_spec import TargetSpec
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class Predictions:
 
 def assemble(
     panel: PanelArrays,
+    target: TargetSpec,
     network: str,
     fits: list[tuple[int, pl.DataFrame]],
     baselines: list[tuple[int, pl.DataFrame]],
@@ -34,6 +37,7 @@ def assemble(
 
     Args:
         panel: The panel the row numbers count in.
+        target: What the panel's rows are labelled with.
         network: Name of the network in the frame.
         fits: For every fold and seed, the fold's number and a frame span, row, mean.
         baselines: For every fold, its number and a frame model, span, row, mean.
@@ -45,7 +49,7 @@ def assemble(
         .sort("fold", "span", "row")
     )
     pieces = [
-        _with_intervals(panel, means.filter(pl.col("fold") == n), network)
+        _with_intervals(panel, target, means.filter(pl.col("fold") == n), network)
         for n in means["fold"].unique().sort()
     ]
     for number, frame in baselines:
@@ -64,18 +68,22 @@ def assemble(
     frame = _with_outcomes(panel, pl.concat(pieces)).sort("model", "symbol", "date")
     mine = frame.filter(pl.col("role") == "network")
     residuals = (mine["target"] - mine["mean"]).to_numpy()
-    offsets = conformal_offsets(residuals, mine["volatility"].to_numpy(), QUANTILES)
+    spread = target.spread(mine["volatility"].to_numpy())
+    offsets = conformal_offsets(residuals, spread, QUANTILES)
     named = dict(zip(QUANTILE_COLUMNS, map(float, offsets), strict=True))
     return Predictions(frame, named)
 
 
-def _with_intervals(panel: PanelArrays, means: pl.DataFrame, network: str) -> pl.DataFrame:
+def _with_intervals(
+    panel: PanelArrays, target: TargetSpec, means: pl.DataFrame, network: str
+) -> pl.DataFrame:
+    spread = target.spread(panel.volatility)
     calibrate = means.filter(pl.col("span") == "calibrate")
     rows = calibrate["row"].to_numpy()
     residuals = panel.target[rows] - calibrate["mean"].to_numpy()
-    offsets = conformal_offsets(residuals, panel.volatility[rows], QUANTILES)
+    offsets = conformal_offsets(residuals, spread[rows], QUANTILES)
     test = means.filter(pl.col("span") == "test")
-    bands = apply(test["mean"].to_numpy(), panel.volatility[test["row"].to_numpy()], offsets)
+    bands = apply(test["mean"].to_numpy(), spread[test["row"].to_numpy()], offsets)
     return test.select(
         pl.lit(network).alias("model"),
         pl.lit("network").alias("role"),

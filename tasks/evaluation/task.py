@@ -10,9 +10,10 @@ from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.predictions import assemble
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
-from tasks.lake.factors import adjust
+from tasks.lake.factors import index_prices
 from tasks.lake.panel import panel_arrays
 from tasks.lake.store import read_reference
+from tasks.lake.target_spec import TargetSpec
 from tasks.lake.task import cached_stage
 
 # The portfolio whose daily returns stand for the trial.
@@ -31,7 +32,7 @@ def evaluate_folds(
     names: tuple[str, ...],
     earlier_bars: int,
     lookback: int,
-    horizon: int,
+    target: TargetSpec,
     network: str,
     spec: EvaluationSpec,
 ) -> Artifact:
@@ -39,16 +40,12 @@ def evaluate_folds(
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
     fits = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in folds]
     nulls = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in baselines]
-    predictions = assemble(panel, network, fits, nulls)
+    predictions = assemble(panel, target, network, fits, nulls)
     index = None
     if benchmark is not None and benchmark.rows:
-        bars = read_reference(lake, benchmark)
-        none = pl.DataFrame(
-            schema={"symbol": pl.String, "date": pl.Date, "kind": pl.String, "value": pl.Float64}
-        )
-        index = adjust(bars, none).select("date", "open", "close")
+        index = index_prices(read_reference(lake, benchmark))
     prices = features.frame(root, "panel.parquet")
-    result = evaluate(predictions.frame, prices, index, horizon, spec, network)
+    result = evaluate(predictions.frame, prices, index, target, spec, network)
     summary = {
         **result.summary,
         "offsets": predictions.offsets,

@@ -4,27 +4,28 @@ Pandera checks types, columns, nullability and ranges. It is blind to infinity a
 (44 s on 20 M rows), so polars checks those.
 """
 
+import numpy as np
 import pandera.polars as pa
 import polars as pl
 import polars.selectors as cs
+from numpy.typing import NDArray
 
 from models.errors import DataError
 from tasks.features.spec import FeatureSpec
 from tasks.lake.contracts import require
 
+_MEND = "mend what made it"
+
 _KEYS = {
     "symbol": pa.Column(pl.String),
     "date": pa.Column(pl.Date),
 }
-_PRICE = pa.Column(pl.Float64, pa.Check.gt(0.0), nullable=True)
-
 _FLOATS = cs.float()
+_PRICES = ("open", "high", "low", "close")
 
 # A null or NaN is a masked value: it masks the features that look at it.
 PANEL = pa.DataFrameSchema(
-    _KEYS
-    | dict.fromkeys(("open", "high", "low", "close"), _PRICE)
-    | {"volume": pa.Column(pl.Float64, pa.Check.ge(0.0), nullable=True)},
+    _KEYS | dict.fromkeys((*_PRICES, "volume"), pa.Column(pl.Float64, nullable=True)),
     strict=True,
     ordered=True,
     name="panel",
@@ -37,9 +38,9 @@ def feature_schema(spec: FeatureSpec) -> pa.DataFrameSchema:
         _KEYS
         | dict.fromkeys(spec.features, pa.Column(pl.Float32, nullable=True))
         | {
-            "volatility": pa.Column(pl.Float64, pa.Check.ge(0.0), nullable=True),
+            "volatility": pa.Column(pl.Float64, nullable=True),
             "momentum": pa.Column(pl.Float64, nullable=True),
-            "bars_seen": pa.Column(pl.Int64, pa.Check.ge(0)),
+            "bars_seen": pa.Column(pl.Int64),
             "target": pa.Column(pl.Float64, nullable=True),
             "label_end": pa.Column(pl.Date, nullable=True),
         },
@@ -49,18 +50,45 @@ def feature_schema(spec: FeatureSpec) -> pa.DataFrameSchema:
     )
 
 
-def check_panel(panel: pl.DataFrame) -> None:
-    """Raises DataError unless `panel` holds sorted, unique, adjusted bars."""
-    _check_schema(panel, PANEL)
-    _check_keys(panel, "panel")
-    _check_numbers(panel, "panel", "infinite", _FLOATS.is_infinite())
+def check_panel(panel: pl.DataFrame) -> NDArray[np.int64]:
+    """Returns how many rows each symbol has; a panel must hold sorted, unique, adjusted bars.
+
+    Raises:
+        DataError: it does not; the values are checked in one pass each, for there may be millions.
+    """
+    # Of a lazy frame pandera checks the columns and their types alone.
+    require(PANEL, panel.lazy(), "The panel breaks its contract", _MEND)
+    lengths = _check_keys(panel, "panel")
+    bounds = panel.select(
+        pl.col(*_PRICES, "volume").min().name.prefix("least_"),
+        pl.col(*_PRICES, "volume").max().name.prefix("most_"),
+    ).row(0, named=True)
+    for name in (*_PRICES, "volume"):
+        least, most = bounds[f"least_{name}"], bounds[f"most_{name}"]
+        if least is not None and (least < 0.0 or (least == 0.0 and name in _PRICES)):
+            raise DataError(
+                f"The panel breaks its contract: {name} is {least}, and "
+                f"{'a price must be positive' if name in _PRICES else 'no volume is negative'}; "
+                "mend what made it."
+            )
+        if most == float("inf"):
+            rows = panel.get_column(name).is_infinite().sum()
+            raise DataError(
+                f"The panel column {name} is infinite in {rows} rows; mask them as null."
+            )
+    return lengths
 
 
 def check_features(frame: pl.DataFrame, spec: FeatureSpec) -> None:
-    """Raises DataError unless `frame` is the feature frame of `spec`, masked values null."""
-    _check_schema(frame, feature_schema(spec))
+    """Raises DataError unless `frame` is the feature frame of `spec`; a masked feature is NaN."""
+    require(feature_schema(spec), frame.lazy(), "The feature frame breaks its contract", _MEND)
     _check_keys(frame, "feature frame")
-    _check_numbers(frame, "feature frame", "not finite", ~_FLOATS.is_finite())
+    wild = frame.select((_FLOATS.is_infinite()).sum()).row(0, named=True)
+    for column, rows in wild.items():
+        if rows:
+            raise DataError(
+                f"The feature frame's column {column} is infinite in {rows} rows; mask them."
+            )
     early = frame.filter(pl.col("label_end") <= pl.col("date"))
     if early.height:
         symbol, day = early.row(0)[:2]
@@ -70,25 +98,20 @@ def check_features(frame: pl.DataFrame, spec: FeatureSpec) -> None:
         )
 
 
-def _check_schema(frame: pl.DataFrame, schema: pa.DataFrameSchema) -> None:
-    require(schema, frame, f"The {schema.name} breaks its contract", "mend what made it")
-
-
-def _check_keys(frame: pl.DataFrame, name: str) -> None:
-    same = pl.col("symbol") == pl.col("symbol").shift(1)
-    backward = pl.col("date") <= pl.col("date").shift(1)
-    wrong = frame.filter((same & backward) | (pl.col("symbol") < pl.col("symbol").shift(1)))
-    if wrong.height:
-        symbol, day = wrong.row(0)[:2]
+def _check_keys(frame: pl.DataFrame, name: str) -> NDArray[np.int64]:
+    """Returns the lengths of the symbols' runs, which must ascend, as the dates within each."""
+    runs = frame.get_column("symbol").rle().struct.unnest()
+    lengths = runs["len"].to_numpy().astype(np.int64)
+    starts = np.cumsum(lengths) - lengths
+    days = frame.get_column("date").to_physical().to_numpy()
+    later = np.diff(days, prepend=days[:1]) > 0
+    later[starts] = True
+    wrong = starts[(runs["value"] <= runs["value"].shift(1)).fill_null(False).to_numpy()]
+    if len(wrong) or not later.all():
+        rows = np.union1d(wrong, np.flatnonzero(~later))
+        symbol, day = frame.select("symbol", "date").row(int(rows[0]))
         raise DataError(
             f"The {name} is not sorted by symbol and date without repeats, first at {symbol} {day} "
-            f"({wrong.height} rows); sort it and drop the repeats."
+            f"({len(rows)} rows); sort it and drop the repeats."
         )
-
-
-def _check_numbers(frame: pl.DataFrame, name: str, fault: str, wrong: pl.Expr) -> None:
-    for column, rows in frame.select(wrong.sum()).row(0, named=True).items():
-        if rows:
-            raise DataError(
-                f"The {name} column {column} is {fault} in {rows} rows; mask them as null."
-            )
+    return lengths

@@ -1,19 +1,21 @@
-"""Prefect shell of the features stage."""
+"""Prefect shells of the features stage."""
 
+from datetime import date, timedelta
 from pathlib import Path
 
-import polars as pl
-
 from models.errors import DataError
-from tasks.features.engine import feature_frame
+from tasks.features.frame import Exchange, feature_frame, masked_rows
 from tasks.features.spec import FeatureSpec
-from tasks.features.target_spec import TargetSpec
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
-from tasks.lake.calendar import sessions
-from tasks.lake.factors import adjust
-from tasks.lake.membership import Membership, member_rows
+from tasks.lake.calendar import scheduled_sessions, sessions
+from tasks.lake.factors import adjust, index_prices
+from tasks.lake.membership import Membership
 from tasks.lake.store import read_reference
-from tasks.lake.task import cached_stage
+from tasks.lake.target_spec import TargetSpec
+from tasks.lake.task import cached_stage, log
+
+# Days past the cutoff that the exchange's calendar is read for: a month's end and a holiday.
+_AHEAD = timedelta(days=60)
 
 
 @cached_stage("features", run_name="features to {bars.cutoff}")
@@ -23,29 +25,47 @@ def build_features(
     lake: str,
     bars: TableRef,
     actions: TableRef,
+    benchmark: TableRef | None,
     features: FeatureSpec,
     target: TargetSpec,
     members: Membership,
+    newest: int | None,
 ) -> Artifact:
-    """Writes the adjusted bars as `panel` and the features with their targets as `frame`.
+    """Writes the adjusted bars as `panel`, the features with their targets as `frame`.
 
-    Each symbol follows the sessions of its own exchange. Rows outside a symbol's membership are
-    there for the windows to look back on, with `member` false.
+    Rows outside a symbol's membership are there for the windows to look back on, with `member`
+    false. With `newest`, only that many rows of each symbol are made, the last ones. How many rows
+    of a feature are masked although there is history enough stands in the summary.
     """
     panel = adjust(read_reference(lake, bars), read_reference(lake, actions))
     if panel.is_empty():
         raise DataError(f"The lake holds no bar up to {bars.cutoff}; ingest the universe first.")
-    listed_on = members.exchanges()
-    frames = []
-    for exchange in sorted(set(listed_on.values())):
-        listed = [s for s, e in listed_on.items() if e == exchange]
-        own = panel.filter(pl.col("symbol").is_in(listed))
-        if own.height:
-            days = sessions(exchange, own["date"].min(), bars.cutoff)  # type: ignore[arg-type]
-            # A bar that a person has let pass against the calendar has no session to count in.
-            own = own.filter(pl.col("date").is_in(days))
-            frames.append(feature_frame(own, days, features, target))
-    frame = pl.concat(frames).sort("symbol", "date")
-    frame = frame.with_columns(member_rows(members.frame(), frame))
-    fill = write_frames({"panel": panel, "frame": frame})
-    return write_artifact(root, "features", key, fill, (bars.digest, actions.digest))
+    first: date = panel["date"].min()  # type: ignore[assignment]
+    index = None
+    if benchmark is not None and target.excess == "benchmark":
+        index = index_prices(read_reference(lake, benchmark))
+    frame = feature_frame(
+        panel,
+        {name: exchange_days(name, first, bars.cutoff) for name in _exchanges(members)},
+        members,
+        features,
+        target,
+        index,
+        newest,
+    )
+    masked = masked_rows(frame, features.features, features.lookback)
+    most = max(masked, key=lambda name: masked[name])
+    log(f"features={len(masked)} masked={sum(masked.values())} most={masked[most]} of {most}")
+    summary = {"rows": frame.height, "newest": newest, "masked": masked}
+    fill = write_frames({"panel": panel, "frame": frame}, summary)
+    parents = (bars.digest, actions.digest, *([benchmark.digest] if benchmark else []))
+    return write_artifact(root, "features", key, fill, parents)
+
+
+def exchange_days(name: str, first: date, cutoff: date) -> Exchange:
+    """Returns an exchange's sessions over a panel, and those that were expected past its end."""
+    return Exchange(sessions(name, first, cutoff), scheduled_sessions(name, first, cutoff + _AHEAD))
+
+
+def _exchanges(members: Membership) -> list[str]:
+    return sorted(set(members.exchanges().values()))

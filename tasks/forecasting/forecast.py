@@ -17,6 +17,7 @@ from models.scaler import Scaler
 from tasks.forecasting.contracts import check_forecast
 from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS
+from tasks.lake.target_spec import TargetSpec
 
 
 def forecast(
@@ -31,8 +32,8 @@ def forecast(
         device: Where the networks run.
 
     Returns:
-        symbol, score, mean and q05 … q95 (log returns from the open after the cutoff to the open
-        `horizon` sessions later), rank (1 is the highest score), sorted by rank.
+        symbol, score, mean and q05 … q95 (in the unit of the bundle's target), rank (1 is the
+        highest score), sorted by rank.
 
     Raises:
         DataError: No symbol has a complete window at the cutoff, or a forecast is unfit.
@@ -49,7 +50,8 @@ def forecast(
         )
     mean = ensemble_mean(bundle, panel, ends, device)
     offsets = np.array([manifest["calibration"]["offsets"][q] for q in QUANTILE_COLUMNS])
-    bands = apply(mean, panel.volatility[ends], offsets)
+    target = TargetSpec.model_validate(manifest["target"])
+    bands = apply(mean, target.spread(panel.volatility[ends]), offsets)
     frame = pl.DataFrame(
         {
             "symbol": [panel.symbols[code] for code in panel.symbol[ends]],
@@ -67,7 +69,7 @@ def forecast(
 def ensemble_mean(
     bundle: Bundle, panel: PanelArrays, ends: np.ndarray, device: torch.device
 ) -> np.ndarray:
-    """Returns the mean log return over the bundle's weight sets, [len(ends)]."""
+    """Returns the mean forecast over the bundle's weight sets, in the target's unit [len(ends)]."""
     manifest = bundle.manifest
     scaler = Scaler(**manifest["scaler"])
     scaled = Panel(

@@ -24,6 +24,7 @@ from tasks.lake.membership import FROM, SPELL_COLUMNS, TO
 READY = Path(__file__).parents[2] / "deploy" / "universes"
 
 _REQUIRED = ("symbol", "from", "to")
+_LONGEST_SECTOR = 60
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ def read_membership(path: Path, exchange: str) -> pl.DataFrame:
     """Returns the spells in a CSV file, sorted by symbol and `from`.
 
     Args:
-        path: A file with the columns symbol, from, to and perhaps exchange.
+        path: A file with the columns symbol, from, to and perhaps exchange and sector.
         exchange: The exchange of rows that name none.
 
     Raises:
@@ -82,6 +83,7 @@ def read_membership(path: Path, exchange: str) -> pl.DataFrame:
     spells = table.with_columns(
         *(_days(path, table[c]) for c in ("from", "to")),
         exchange=_exchanges(path, table, exchange),
+        sector=_sectors(path, table),
         row=pl.int_range(1, pl.len() + 1),
     )
     _require_order(path, spells)
@@ -125,7 +127,7 @@ def _named(provider: Provider, universe: UniverseSpec) -> Iterable[str]:
 
 
 def _undated(symbols: Iterable[str], exchange: str) -> pl.DataFrame:
-    rows = [(s, None, None, exchange) for s in sorted(symbols)]
+    rows = [(s, None, None, exchange, None) for s in sorted(symbols)]
     return pl.DataFrame(rows, SPELL_COLUMNS, orient="row")
 
 
@@ -158,7 +160,7 @@ def _table(path: Path) -> pl.DataFrame:
     if wrong:
         raise UsageError(
             f"{path}: the columns are {', '.join(found)}; have symbol, from, to and, if you like, "
-            f"exchange, and no others.{near(wrong[0], known)}"
+            f"exchange and sector, and no others.{near(wrong[0], known)}"
         )
     if table.is_empty():
         raise UsageError(f"{path} has a header but no rows; add a row for each member.")
@@ -191,6 +193,20 @@ def _exchanges(path: Path, table: pl.DataFrame, default: str) -> pl.Series:
         except UsageError as error:
             raise UsageError(f"{path}: row {row}: {error}") from None
     return pl.Series(names, dtype=pl.String)
+
+
+def _sectors(path: Path, table: pl.DataFrame) -> pl.Series:
+    """Returns the sectors by name, null where the cell is empty: unknown."""
+    if "sector" not in table.columns:
+        return pl.repeat(None, table.height, dtype=pl.String, eager=True)
+    for row, name in enumerate(table["sector"], start=1):
+        if len(name) > _LONGEST_SECTOR or not name.isprintable():
+            shown = name if len(name) <= _LONGEST_SECTOR else name[:_LONGEST_SECTOR] + "…"
+            raise UsageError(
+                f"{path}: row {row}: sector is {shown!a}, of {len(name)} characters; write a name "
+                f"of at most {_LONGEST_SECTOR} printable characters or leave it empty."
+            )
+    return table["sector"].replace("", None)
 
 
 def _require_order(path: Path, spells: pl.DataFrame) -> None:

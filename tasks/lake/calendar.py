@@ -17,13 +17,17 @@ _EARLIEST = pd.Timestamp(1960, 1, 1)
 
 @dataclass(frozen=True)
 class _Schedule:
-    """All that a calendar knows, from `start` on; the three tuples go in step."""
+    """All that a calendar knows, from `start` on; days, opens and closes go in step.
+
+    `unforeseen` are weekdays on which the exchange stayed closed for a reason of that very time.
+    """
 
     start: date
     zone: tzinfo
     days: tuple[date, ...]
     opens: tuple[datetime, ...]
     closes: tuple[datetime, ...]
+    unforeseen: frozenset[date]
 
 
 def require_exchange(exchange: str) -> str:
@@ -49,6 +53,18 @@ def known_sessions(exchange: str, start: date, end: date) -> list[date]:
     """Returns what `sessions` does, of a span cut to the days that the calendar reaches."""
     schedule = _schedule(exchange)
     return sessions(exchange, max(start, schedule.start), min(end, schedule.days[-1]))
+
+
+def scheduled_sessions(exchange: str, start: date, end: date) -> list[date]:
+    """Returns the sessions as they were expected: with the weekdays that fell out unforeseen.
+
+    What is counted towards a day ahead must be counted on these, for nobody knew on 2001-09-10 that
+    the week was over. `end` is cut to the day that the calendar reaches.
+    """
+    schedule = _schedule(exchange)
+    held = known_sessions(exchange, start, end)
+    fallen = {d for d in schedule.unforeseen if start <= d <= end and d.weekday() < 5}
+    return sorted(fallen.union(held))
 
 
 def is_session(exchange: str, day: date) -> bool:
@@ -133,6 +149,7 @@ def _schedule(exchange: str) -> _Schedule:
             tuple(calendar.sessions.date),
             tuple(calendar.opens.dt.to_pydatetime()),
             tuple(calendar.closes.dt.to_pydatetime()),
+            frozenset(d.date() for d in map(pd.Timestamp, calendar.adhoc_holidays)),
         )
 
 

@@ -1,5 +1,7 @@
 """Contracts at the stages' edges: one way to check them and to say what broke."""
 
+from typing import TypeVar
+
 import pandera.errors
 import pandera.polars as pa
 import polars as pl
@@ -7,9 +9,10 @@ import polars as pl
 from models.errors import DataError
 
 Contract = pa.DataFrameSchema | type[pa.DataFrameModel]
+Frame = TypeVar("Frame", pl.DataFrame, pl.LazyFrame)
 
 
-def breaches(contract: Contract, frame: pl.DataFrame) -> list[str]:
+def breaches(contract: Contract, frame: Frame) -> list[str]:
     """Returns what of `frame` breaks the contract, each as `check (column: value met)`."""
     try:
         contract.validate(frame, lazy=True)
@@ -20,12 +23,13 @@ def breaches(contract: Contract, frame: pl.DataFrame) -> list[str]:
     return []
 
 
-def require(contract: Contract, frame: pl.DataFrame, subject: str, advice: str) -> pl.DataFrame:
+def require(contract: Contract, frame: Frame, subject: str, advice: str) -> Frame:
     """Returns `frame` if it meets the contract; else a DataError names what does not.
 
     Args:
         contract: A pandera schema or model.
-        frame: What is about to cross a stage's edge.
+        frame: What is about to cross a stage's edge; of a lazy one only columns and types are
+            checked, not the values.
         subject: How the error begins, such as "The panel breaks its contract".
         advice: What to do.
     """

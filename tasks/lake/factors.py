@@ -89,5 +89,10 @@ def back_adjusted(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def index_prices(bars: pl.DataFrame) -> pl.DataFrame:
+    """Returns date, open and close of an index: it has no splits and pays no dividends."""
+    return _usable(bars).sort("date").select("date", "open", "close")
+
+
 def _usable(bars: pl.DataFrame) -> pl.DataFrame:
     return bars.filter(~pl.col("held")) if "held" in bars.columns else bars

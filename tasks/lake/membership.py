@@ -1,7 +1,8 @@
 """Who belonged to a universe, and when, as it was known at some instant.
 
-A membership is a frame of spells: symbol, from, to, exchange. Both dates are inside the spell; no
-`from` means since ever, no `to` still a member. Spells of one symbol do not overlap.
+A membership is a frame of spells: symbol, from, to, exchange, sector. Both dates are inside the
+spell; no `from` means since ever, no `to` still a member, no `sector` that it is unknown. Spells of
+one symbol do not overlap; a symbol that changes its sector has a spell for each.
 """
 
 from datetime import date, datetime
@@ -11,16 +12,22 @@ from pydantic import BaseModel, ConfigDict
 
 from tasks.lake.store import Lake
 
-SPELL_COLUMNS = {"symbol": pl.String, "from": pl.Date, "to": pl.Date, "exchange": pl.String}
+SPELL_COLUMNS = {
+    "symbol": pl.String,
+    "from": pl.Date,
+    "to": pl.Date,
+    "exchange": pl.String,
+    "sector": pl.String,
+}
 FROM, TO = pl.col("from").fill_null(date.min), pl.col("to").fill_null(date.max)
 
 
 class Membership(BaseModel):
-    """Spells as a value that travels between tasks: symbol, from, to, exchange."""
+    """Spells as a value that travels between tasks: symbol, from, to, exchange, sector."""
 
     model_config = ConfigDict(frozen=True)
 
-    spells: tuple[tuple[str, date | None, date | None, str], ...]
+    spells: tuple[tuple[str, date | None, date | None, str, str | None], ...]
 
     def frame(self) -> pl.DataFrame:
         """Returns the spells as a frame."""
@@ -28,21 +35,21 @@ class Membership(BaseModel):
 
     def symbols(self, session: date) -> tuple[str, ...]:
         """Returns all that were ever members by `session`, sorted."""
-        return tuple(sorted({s for s, first, _, _ in self.spells if (first or session) <= session}))
+        return tuple(sorted({s for s, first, *_ in self.spells if (first or session) <= session}))
 
     def on(self, session: date) -> tuple[str, ...]:
         """Returns the members on `session`, sorted."""
         return tuple(
             sorted(
                 symbol
-                for symbol, first, last, _ in self.spells
+                for symbol, first, last, *_ in self.spells
                 if (first or session) <= session <= (last or session)
             )
         )
 
     def exchanges(self) -> dict[str, str]:
         """Returns the exchange of each symbol."""
-        return {symbol: exchange for symbol, _, _, exchange in self.spells}
+        return {symbol: exchange for symbol, _, _, exchange, _ in self.spells}
 
 
 def record_membership(lake: Lake, universe: str, spells: pl.DataFrame, known_at: datetime) -> int:
@@ -64,19 +71,37 @@ def known_membership(lake: Lake, universe: str, known_by: datetime) -> Membershi
 
 def member_rows(spells: pl.DataFrame, frame: pl.DataFrame) -> pl.Series:
     """Returns for each row (symbol, date) of `frame`, in its order, whether it is a member's."""
-    begun = spells.select("symbol", begin=FROM, end=TO).sort("symbol", "begin")
-    met = (
+    begun = spells.select("symbol", begin=FROM, end=TO)
+    inside = (pl.col("date") <= pl.col("end")).fill_null(False)
+    return _with_newest_spell(begun, frame).select(member=inside)["member"]
+
+
+def sector_rows(spells: pl.DataFrame, frame: pl.DataFrame) -> pl.Series:
+    """Returns for each row (symbol, date) of `frame`, in its order, the sector of its symbol.
+
+    It is that of the spell that holds on the date; outside all spells, of the nearest one before,
+    else of the first one after. Null where it is unknown, and for a symbol without spells.
+    """
+    begun = spells.select("symbol", "sector", begin=FROM)
+    first = pl.col("begin") == pl.col("begin").min().over("symbol")
+    # The first spell reaches back, for the rows ahead of it.
+    begun = begun.with_columns(begin=pl.when(first).then(date.min).otherwise("begin"))
+    return _with_newest_spell(begun, frame)["sector"]
+
+
+def _with_newest_spell(begun: pl.DataFrame, frame: pl.DataFrame) -> pl.DataFrame:
+    """Returns symbol and date of `frame`, in its order, with the last spell begun by the date."""
+    return (
         frame.select("symbol", "date")
         .with_row_index("row")
         .sort("symbol", "date")
         .join_asof(
-            begun,
+            begun.sort("symbol", "begin"),
             left_on="date",
             right_on="begin",
             by="symbol",
             strategy="backward",
             check_sortedness=False,
         )
+        .sort("row")
     )
-    inside = (pl.col("date") <= pl.col("end")).fill_null(False)
-    return met.with_columns(member=inside).sort("row")["member"]

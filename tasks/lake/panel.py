@@ -20,7 +20,7 @@ class PanelArrays:
         momentum: [N] float64, NaN in its warm-up.
         symbol: [N] int32 codes into `symbols`.
         dates: [N] datetime64[D].
-        label_end: [N] datetime64[D], session at whose open the label is known, NaT where none.
+        label_end: [N] datetime64[D], session by whose close the label is known, NaT where none.
         window_ends: [N] bool, whether a full window of unmasked rows of one symbol ends here, at
             a row whose volatility is known and on which the symbol is a member of the universe.
     """

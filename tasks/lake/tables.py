@@ -123,11 +123,12 @@ SECURITIES = Table(
     },
     key=("symbol",),
 )
-# Dated membership; a null `to` means still a member, `withdrawn` that the file no longer says so.
+# Dated membership; a null `to` means still a member, a null `sector` that nothing names it,
+# `withdrawn` that the file no longer says so.
 UNIVERSE = Table(
     "universe",
     {
-        **dict.fromkeys(("universe", "symbol", "exchange"), _TEXT),
+        **dict.fromkeys(("universe", "symbol", "exchange", "sector"), _TEXT),
         "from": _DAY,
         "to": _DAY,
         "withdrawn": _YES,

@@ -63,10 +63,10 @@ class CachedStage:
             inputs = dict(zip((p.name for p in kept), args, strict=False)) | kwargs
             key = self.key(inputs)
             began = time.perf_counter()
-            _log(f"{self.kind} begins key={key}")
+            log(f"{self.kind} begins key={key}")
             artifact = self.fn(**inputs, key=key)
             seconds = time.perf_counter() - began
-            _log(
+            log(
                 f"{self.kind} done key={key} rows={artifact.rows} seconds={seconds:.1f} "
                 f"sha256={artifact.sha256[:12]}"
             )
@@ -121,7 +121,8 @@ def _identity(value: Any) -> Any:
     return value
 
 
-def _log(line: str) -> None:
+def log(line: str) -> None:
+    """Writes a line into the run's log; outside a run there is none."""
     try:
         get_run_logger().info(line)
     except MissingContextError:

@@ -5,7 +5,7 @@ The manifest is the bundle's. These keys are read; others are left alone:
     key          holds                                                          without it
     id           the model's name                                               an error
     state        "candidate", "champion (ungated)", ...                         an error
-    target       mapping: kind, horizon (bars)                                  an error
+    target       mapping: the fields of a TargetSpec                            an error
     features     list of feature names                                          an error
     lookback     earlier bars a window holds                                    an error
     network      mapping: kind and its options                                  an error
@@ -16,6 +16,7 @@ The manifest is the bundle's. These keys are read; others are left alone:
     train_span   mapping: first, last (dates of labels), rows                   "–"
     fingerprint  mapping: versions and device of the fit                        "–"
     tables       list of mappings: table, cutoff, known_by, digest              "–"
+    causality    mapping: sentence, holds                                       "not proved"
 
 Texts from data are escaped, so that no symbol can change the page.
 """
@@ -25,7 +26,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from models.errors import ModelError
-from tasks.publishing.formats import UNKNOWN, basis_points, decimal, estimate, percent
+from tasks.lake.target_spec import TargetSpec
+from tasks.publishing.formats import UNKNOWN, decimal, estimate, percent
+from tasks.publishing.manifest import causality_of
+from tasks.publishing.measures import Measure, in_basis_points
 
 REQUIRED = ("id", "state", "target", "features", "lookback", "network", "training", "seeds")
 # A universe of 500 symbols would bury the card.
@@ -48,8 +52,10 @@ def write_card(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
             f"The manifest lacks {', '.join(missing)}; it has {', '.join(sorted(manifest))}. "
             "Write these keys into the bundle's manifest before its card."
         )
-    parts = [_head(manifest, summary), _made_from(manifest), _training(manifest)]
-    parts += [_metrics(summary), _intervals(), _limits(summary), _rebuild(manifest)]
+    target = TargetSpec.model_validate(manifest["target"])
+    parts = [_head(manifest, summary), _made_from(manifest, target), _training(manifest)]
+    parts += [_metrics(summary, in_basis_points(target.unit)), _intervals(target.unit)]
+    parts += [_limits(summary), _rebuild(manifest)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -61,16 +67,18 @@ def _head(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 {_text(summary["pays"]["sentence"])}
 
 - State: {_text(manifest["state"])}
-- Made: {_text(manifest.get("created_at"))}"""
+- Made: {_text(manifest.get("created_at"))}
+- Causality: {_text(causality_of(manifest))}"""
 
 
-def _made_from(manifest: Mapping[str, Any]) -> str:
+def _made_from(manifest: Mapping[str, Any], target: TargetSpec) -> str:
     features = manifest["features"]
     return f"""## Data, target and features
 
 - Universe: {_text(manifest.get("universe"))}
 - Training span: {_text(manifest.get("train_span"))}
-- Target: {_text(manifest["target"])}; a total log return, traded at the next open at the earliest
+- Target: {_text(target.name)}: {_text(target.meaning)}; traded at the next open at the earliest
+- Unit of forecasts and errors: {_text(target.unit)}
 - Lookback: {_text(manifest["lookback"])} bars
 - Features ({len(features)}): {", ".join(f"`{_code(name)}`" for name in features)}"""
 
@@ -94,7 +102,7 @@ def _training(manifest: Mapping[str, Any]) -> str:
 epoch of the folds."""
 
 
-def _metrics(summary: Mapping[str, Any]) -> str:
+def _metrics(summary: Mapping[str, Any], measure: Measure) -> str:
     span = summary["span"]
     kind = "ts_ic" if summary["ic_kind"] == "ts_ic" else "IC"
     head = ["Model", kind, f"Rank {kind}", "Squared error / zero", "Absolute error / zero",
@@ -108,7 +116,7 @@ def _metrics(summary: Mapping[str, Any]) -> str:
             estimate(row["mae_ratio"], decimal, digits=4),
             estimate(row["directional_accuracy"], percent),
             estimate(row["coverage_90"], percent),
-            basis_points(row["pinball"], signed=False),
+            measure.text(row["pinball"], signed=False),
         ]
         for row in summary["models"]
     ]
@@ -124,12 +132,17 @@ with other weights than the ones published here. Intervals in brackets are boots
 {table}"""
 
 
-def _intervals() -> str:
-    return """## Where the intervals come from
+def _intervals(unit: str) -> str:
+    if unit == "log_return":
+        made = """Residuals of the folds' test spans, each divided by its row's volatility, are \
+pooled; their quantiles times a symbol's volatility tonight are added to its forecast \
+(split-conformal, normalised)."""
+    else:
+        made = """Residuals of the folds' test spans are pooled and their quantiles added to each \
+forecast (split-conformal). The unit is free of volatility, so all intervals are equally wide."""
+    return f"""## Where the intervals come from
 
-Residuals of the folds' test spans, each divided by its row's volatility, are pooled; their \
-quantiles times a symbol's volatility tonight are added to its forecast (split-conformal, \
-normalised). The coverage holds on average over dates and symbols, not for each one."""
+{made} The coverage holds on average over dates and symbols, not for each one."""
 
 
 def _limits(summary: Mapping[str, Any]) -> str:

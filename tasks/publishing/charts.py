@@ -12,6 +12,7 @@ import polars as pl
 from plotly.subplots import make_subplots
 
 from tasks.publishing.formats import decimal
+from tasks.publishing.measures import Measure
 
 # 500 symbols over ten years would make a file of some 60 MB; these keep it near 6 MB.
 MAX_SYMBOLS = 12
@@ -116,13 +117,15 @@ def shown_symbols(predictions: pl.DataFrame, forecasts: pl.DataFrame | None) -> 
     return [*chosen, *(symbol for symbol in known if symbol not in chosen)][:MAX_SYMBOLS]
 
 
-def forecast_series(predictions: pl.DataFrame, symbols: list[str]) -> dict[str, dict[str, Any]]:
-    """Returns by symbol dates, forecasts, bands and outcomes in basis points, and a note."""
+def forecast_series(
+    predictions: pl.DataFrame, symbols: list[str], measure: Measure
+) -> dict[str, dict[str, Any]]:
+    """Returns by symbol dates, forecasts, bands and outcomes as `measure` has them, and a note."""
     columns = ["mean", "q05", "q95", "target"]
     found = {}
     for symbol in symbols:
         rows = predictions.filter(pl.col("symbol") == symbol).sort("date").tail(MAX_SYMBOL_ROWS)
-        series = {name: _rounded(rows[name] * 10_000, 1) for name in columns}
+        series = {name: _rounded(rows[name] * measure.factor, measure.digits) for name in columns}
         fit = rows.select(pl.corr("mean", "target")).item()
         note = (
             f"{rows.height:,} forecasts, correlation with the outcome {decimal(fit, signed=True)}"
@@ -131,7 +134,7 @@ def forecast_series(predictions: pl.DataFrame, symbols: list[str]) -> dict[str, 
     return found
 
 
-def forecast_chart() -> go.Figure:
+def forecast_chart(measure: Measure) -> go.Figure:
     """Returns forecast, 90 % band and outcome over time; the page fills in the chosen symbol."""
     figure = go.Figure(layout={"template": "none"})
     band = {"mode": "lines", "line": {"width": 0, "color": BLUE}, "hoverinfo": "skip"}
@@ -144,19 +147,20 @@ def forecast_chart() -> go.Figure:
     )
     figure.add_scatter(mode="lines", line={"width": 2, "color": BLUE}, name="forecast", meta="mean")
     figure.update_layout(margin=_margin(), legend=_legend(), hovermode="x unified")
-    figure.update_yaxes(title_text="log return, bp")
+    figure.update_yaxes(title_text=measure.unit)
     return figure
 
 
-def scatter_chart() -> go.Figure:
+def scatter_chart(measure: Measure) -> go.Figure:
     """Returns outcome against forecast; the page fills in the chosen symbol."""
     figure = go.Figure(layout={"template": "none"})
     figure.add_scatter(
         mode="markers", marker={"size": 5, "color": BLUE, "opacity": 0.45}, showlegend=False
     )
     figure.update_layout(margin=_margin())
-    figure.update_xaxes(title_text="forecast, bp")
-    figure.update_yaxes(title_text="outcome, bp")
+    named = measure.sign or measure.unit
+    figure.update_xaxes(title_text=f"forecast, {named}")
+    figure.update_yaxes(title_text=f"outcome, {named}")
     return figure
 
 

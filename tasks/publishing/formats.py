@@ -25,11 +25,6 @@ def percent(value: float | None, digits: int = 1, signed: bool = False) -> str:
     return _with_unit(value, 100.0, "%", digits, signed)
 
 
-def basis_points(value: float | None, digits: int = 1, signed: bool = True) -> str:
-    """Returns a log return (0.00032) as "+3.2 bp"."""
-    return _with_unit(value, 10_000.0, "bp", digits, signed)
-
-
 def times(value: float | None, digits: int = 1) -> str:
     """Returns a multiple (41.2) as "41.2 ×"."""
     return _with_unit(value, 1.0, "×", digits, False)

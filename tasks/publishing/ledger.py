@@ -9,6 +9,7 @@ import polars as pl
 from tasks.lake.calendar import last_closed_session, next_session, session_open
 from tasks.lake.store import Lake
 from tasks.lake.tables import FORECASTS
+from tasks.lake.target_spec import TargetSpec
 
 
 def ledger_rows(
@@ -30,17 +31,17 @@ def ledger_rows(
         known_by: The clock it read the lake by.
         now: The run's instant, at which the forecast became known.
     """
-    exchange = manifest["exchange"]
+    exchange, target = manifest["exchange"], TargetSpec.model_validate(manifest["target"])
     live = cutoff == last_closed_session(exchange, now)
     tradable = now < session_open(exchange, next_session(exchange, cutoff))
     return forecast.with_columns(
         pl.lit(manifest["id"]).alias("model"),
         pl.lit(manifest["state"]).alias("gate"),
-        pl.lit(manifest["target"]["kind"]).alias("target"),
-        pl.lit("log_return").alias("unit"),
+        pl.lit(target.definition).alias("target"),
+        pl.lit(target.unit).alias("unit"),
         pl.lit("live" if live else "replay").alias("origin"),
         pl.lit(cutoff).alias("cutoff"),
-        pl.lit(manifest["target"]["horizon"], pl.Int64).alias("horizon"),
+        pl.lit(target.horizon, pl.Int64).alias("horizon"),
         pl.lit(tradable).alias("tradable"),
         pl.lit(known_by).alias("known_by"),
     ).select(list(FORECASTS.columns))

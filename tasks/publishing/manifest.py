@@ -1,10 +1,13 @@
 """The manifest of a bundle: everything that rebuilding or using the model needs."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.lake.artifacts import Artifact, TableRef
+from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.registry import UNGATED
+
+NOT_PROVED = "not proved when this model was trained."
 
 
 def build_manifest(
@@ -18,6 +21,7 @@ def build_manifest(
     tables: Sequence[TableRef],
     survivorship: str,
     fingerprint: dict[str, Any],
+    causality: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Returns the manifest as JSON-ready values.
 
@@ -31,8 +35,10 @@ def build_manifest(
         tables: What was read of the lake.
         survivorship: Who is missing from the universe, in plain words.
         fingerprint: What the last bits of the weights depend on.
+        causality: The certificate of the proof that no feature saw the future; None without one.
     """
     span = refit["spans"]["fit"]
+    over = " over volatility" if TargetSpec(**recipe["target"]).unit == "log_return" else ""
     return {
         "id": model,
         "created_at": tables[0].known_by.isoformat(),
@@ -58,11 +64,18 @@ def build_manifest(
         "scaler": refit["scaler"],
         "calibration": {
             "offsets": summary["offsets"],
-            "source": "pooled residuals of the folds' test spans over volatility",
+            "source": f"pooled residuals of the folds' test spans{over}",
         },
         "fingerprint": fingerprint,
         "tables": [t.model_dump(mode="json", exclude={"symbols"}) for t in tables],
         "evaluation": evaluation.model_dump(mode="json"),
         "verdict": summary["verdict"],
+        "causality": causality,
         "recipe": recipe,
     }
+
+
+def causality_of(manifest: Mapping[str, Any]) -> str:
+    """Returns in one sentence what the causality proof of a model's features found."""
+    proof = manifest.get("causality")
+    return NOT_PROVED if proof is None else str(proof["sentence"])

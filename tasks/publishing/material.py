@@ -7,6 +7,8 @@ import polars as pl
 
 from models.bundle import Bundle
 from tasks.lake.artifacts import Artifact
+from tasks.lake.target_spec import TargetSpec
+from tasks.publishing.manifest import causality_of
 from tasks.publishing.report import ReportMaterial
 
 LIMITS = (
@@ -43,9 +45,12 @@ def report_material(
         facts=_facts(manifest, refused, night),
         summary=evaluation.read_json(root),
         forecasts=night,
+        target=TargetSpec.model_validate(manifest["target"]),
         model={"id": manifest["id"], "state": state, "trained through": manifest["label_end"]},
         notes=[manifest["survivorship"], *LIMITS],
         card=bundle.card,
+        causality=causality_of(manifest),
+        causal=None if manifest.get("causality") is None else manifest["causality"]["holds"],
         **frames,
     )
 
@@ -54,6 +59,7 @@ def _facts(
     manifest: dict[str, Any], refused: pl.DataFrame, night: pl.DataFrame | None
 ) -> dict[str, str]:
     recipe, training, network = manifest["recipe"], manifest["training"], manifest["network"]
+    target = TargetSpec.model_validate(manifest["target"])
     drawn = training["max_windows_per_epoch"]
     rules = ", ".join(f"{rule} {rows}" for rule, rows in refused.iter_rows())
     splits = recipe["splits"]
@@ -62,7 +68,7 @@ def _facts(
         "Universe": f"{len(manifest['universe'])} symbols on {manifest['exchange']}",
         "Bars in quarantine": rules or "none",
         "Training cutoff": f"{manifest['cutoff']} (last label {manifest['label_end']})",
-        "Target": f"{manifest['target']['kind']}, horizon {manifest['target']['horizon']}",
+        "Target": f"{target.name}; unit: {target.unit}",
         "Features": f"{len(manifest['features'])}, window of {manifest['lookback']} bars",
         "Network": ", ".join(f"{k} {v}" for k, v in network.items()),
         "Folds": f"{splits['folds']} {splits['scheme']}, {splits['test']} test sessions each",

@@ -19,8 +19,11 @@ from markdown_it import MarkdownIt
 from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
+from tasks.lake.target_spec import TargetSpec
 from tasks.publishing import charts
-from tasks.publishing.formats import basis_points, bounds, decimal, percent, times
+from tasks.publishing.formats import bounds, decimal, percent, times
+from tasks.publishing.manifest import NOT_PROVED
+from tasks.publishing.measures import Measure, in_basis_points
 
 HEADLINES = {
     "edge": "The model beats doing nothing.",
@@ -43,10 +46,13 @@ class ReportMaterial:
         equity: portfolio, date, equity, drawdown and the rest of the ledger.
         curves: fold, seed, epoch, fit_loss, stop_loss.
         predictions: the out-of-sample predictions of all models.
-        forecasts: tonight's forecasts (log returns), or None where none were made.
+        forecasts: tonight's forecasts in the target's unit, or None where none were made.
+        target: what the forecasts are about.
         model: the model's facts; `id` and `state` stand in the heading.
         notes: honest limits in plain words.
         card: the model card in Markdown; empty to leave it out.
+        causality: what the causality proof of the model's features found, in one sentence.
+        causal: whether it held; None where there was none.
     """
 
     title: str
@@ -57,9 +63,12 @@ class ReportMaterial:
     curves: pl.DataFrame
     predictions: pl.DataFrame
     forecasts: pl.DataFrame | None
+    target: TargetSpec
     model: Mapping[str, Any]
     notes: list[str]
     card: str = ""
+    causality: str = NOT_PROVED
+    causal: bool | None = None
 
 
 def render_report(material: ReportMaterial) -> str:
@@ -70,7 +79,8 @@ def render_report(material: ReportMaterial) -> str:
     symbols = charts.shown_symbols(own, material.forecasts)
     kind = "ts_ic" if summary["ic_kind"] == "ts_ic" else "IC"
     learning = charts.learning_charts(material.curves)
-    drawn = _figures(material, kind, with_outcomes=bool(symbols))
+    measure = in_basis_points(material.target.unit)
+    drawn = _figures(material, kind, measure, with_outcomes=bool(symbols))
     drawn |= {f"learning-{fold}": figure for fold, figure in learning.items()}
     return (
         _environment()
@@ -79,6 +89,7 @@ def render_report(material: ReportMaterial) -> str:
             material=material,
             summary=summary,
             kind=kind,
+            measure=measure,
             network=_own_scores(summary),
             headline=HEADLINES[summary["verdict"]["label"]],
             leaks=[row["name"] for row in summary["models"] if row["suspected_leak"]],
@@ -91,14 +102,16 @@ def render_report(material: ReportMaterial) -> str:
             folds_total=material.curves["fold"].drop_nulls().n_unique(),
             seeds=charts.seed_colours(material.curves),
             figures_json=_script_json({n: figure.to_plotly_json() for n, figure in drawn.items()}),
-            series_json=_script_json(charts.forecast_series(own, symbols)),
+            series_json=_script_json(charts.forecast_series(own, symbols, measure)),
             card=Markup(_card_html(material.card)),  # noqa: S704 markdown-it escapes all HTML
             plotly_js=Markup(get_plotlyjs()),  # noqa: S704 a package's own file, no data
         )
     )
 
 
-def _figures(material: ReportMaterial, kind: str, with_outcomes: bool) -> dict[str, go.Figure]:
+def _figures(
+    material: ReportMaterial, kind: str, measure: Measure, with_outcomes: bool
+) -> dict[str, go.Figure]:
     """Returns the large figures that have something to show."""
     values = charts.daily_ic(material.daily, material.predictions, material.summary["ic_kind"])
     figures = {
@@ -106,7 +119,8 @@ def _figures(material: ReportMaterial, kind: str, with_outcomes: bool) -> dict[s
         "equity": charts.equity_chart(material.equity),
     }
     if with_outcomes:
-        figures |= {"forecast": charts.forecast_chart(), "scatter": charts.scatter_chart()}
+        figures["forecast"] = charts.forecast_chart(measure)
+        figures["scatter"] = charts.scatter_chart(measure)
     return {name: figure for name, figure in figures.items() if figure is not None}
 
 
@@ -118,7 +132,7 @@ def _environment() -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    forms = {"decimal": decimal, "percent": percent, "basis_points": basis_points, "times": times}
+    forms = {"decimal": decimal, "percent": percent, "times": times}
     environment.filters |= forms
     environment.globals |= {"bounds": bounds, **forms}
     return environment

@@ -21,6 +21,7 @@ from tasks.publishing.card import write_card
 from tasks.publishing.ledger import ledger_rows, not_forecast, published
 from tasks.publishing.manifest import build_manifest
 from tasks.publishing.material import report_material
+from tasks.publishing.measures import in_percent
 from tasks.publishing.registry import register
 from tasks.publishing.report import render_report
 
@@ -145,18 +146,19 @@ def _lost(lake: str, manifest: dict[str, Any], now: datetime) -> pl.DataFrame:
 
 def _show_in_ui(card: str, tonight: pl.DataFrame | None) -> None:
     create_markdown_artifact(card, key="nightcast-model", description="Card of the model")
-    if tonight is not None:
+    if tonight is not None and not tonight.is_empty():
         create_table_artifact(
             _table(tonight), key="nightcast-forecasts", description="Forecasts of the night"
         )
 
 
 def _table(tonight: pl.DataFrame) -> list[dict[str, Any]]:
-    percent = [
-        (100 * pl.col(c)).round(3).alias(f"{title} %")
+    measure = in_percent(tonight["unit"][0])
+    numbers = [
+        (measure.factor * pl.col(c)).round(measure.digits).alias(f"{title} {measure.heading}")
         for c, title in (("mean", "mean"), ("q05", "5"), ("q95", "95"))
     ]
     shown: Sequence[dict[str, Any]] = tonight.select(
-        "rank", "symbol", *percent, pl.col("cutoff").cast(pl.String), "gate", "origin", "tradable"
+        "rank", "symbol", *numbers, pl.col("cutoff").cast(pl.String), "gate", "origin", "tradable"
     ).to_dicts()
     return list(shown)

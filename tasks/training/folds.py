@@ -48,7 +48,7 @@ class FoldRows:
 class FoldFit:
     """What a fit leaves: weights, the epoch they are from, the curve, forecasts out of fit.
 
-    `forecasts` has the columns span, row, mean (log return).
+    `forecasts` has the columns span, row, mean, in the target's unit.
     """
 
     weights: dict[str, Tensor]

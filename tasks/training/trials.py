@@ -13,6 +13,7 @@ import polars as pl
 from tasks.lake.artifacts import digest_text
 from tasks.lake.store import Lake
 from tasks.lake.tables import TRIALS
+from tasks.lake.target_spec import TargetSpec
 
 # What shapes no forecast makes no other trial.
 _NOT_TRIED = ("name", "provider", "evaluation", "quality", "universe", "baselines")
@@ -31,7 +32,7 @@ def describe_trial(
     spec = {k: v for k, v in recipe.items() if k not in _NOT_TRIED}
     spec["training"] = {k: v for k, v in recipe["training"].items() if k not in ("seeds", "device")}
     universe = digest_text(list(symbols))
-    target = f"{recipe['target']['kind']}({recipe['target']['horizon']})"
+    target = TargetSpec(**recipe["target"]).name
     tests = [fold["spans"]["test"] for fold in windows["folds"]]
     return {
         "trial": digest_text(spec, universe, target),

@@ -2,9 +2,10 @@
 
 1. Test spans of equal length adjoin and end with the last session whose label has matured.
 2. Before each test span lie, in this order, fit | stop | calibrate; all are counted in sessions.
-3. A row of fit, stop or calibrate stays only if its label is known on or before the first session
-   of the span after it (`Span.labels_by`), so no label reaches into a later span. Nothing is
-   fitted on a test span: adjoining test spans need no purge between them.
+3. A row of fit, stop or calibrate stays only if its label ends on or before the first session of
+   the span after it (`Span.labels_by`): it is known when the first forecast of that span is made,
+   after the close. Nothing is fitted on a test span: adjoining test spans need no purge between
+   them.
 """
 
 from collections.abc import Sequence
@@ -40,7 +41,7 @@ def walk_forward(sessions: Sequence[date], horizon: int, spec: SplitSpec) -> lis
 
     Args:
         sessions: Consecutive sessions from the first usable row to the cutoff.
-        horizon: Sessions from entry to exit of the target, h.
+        horizon: Sessions that the target spans, h; its label ends h or h + 1 after its row.
         spec: Sizes in sessions.
 
     Raises:
@@ -53,7 +54,7 @@ def walk_forward(sessions: Sequence[date], horizon: int, spec: SplitSpec) -> lis
                 f"The {name} span of {length} sessions is not longer than the horizon of "
                 f"{horizon}, so purging leaves none of it; raise splits.{name} above {horizon}."
             )
-    # The last label that has matured at the cutoff starts at index len - 1 - (h + 1).
+    # The last label that has surely matured at the cutoff starts at index len - 1 - (h + 1).
     matured = len(sessions) - (horizon + 1)
     needed = spec.fit + spec.stop + spec.calibrate + spec.folds * spec.test
     if matured < needed:

@@ -6,6 +6,7 @@ import pytest
 
 from models.errors import DataError, UsageError
 from tasks.evaluation.evaluate import evaluate
+from tasks.lake.target_spec import TargetSpec
 from tests.evaluation.worlds import SPEC, START, run
 
 
@@ -24,7 +25,7 @@ def test_wrong_predictions_are_refused(few):
     with pytest.raises(UsageError, match=r"lack the columns \['target'\]"):
         run(predictions.drop("target"), panel, benchmark)
     with pytest.raises(UsageError, match=r"No predictions of a model 'grue'.*Did you mean 'gru'"):
-        evaluate(predictions, panel, benchmark, 1, SPEC, "grue")
+        evaluate(predictions, panel, benchmark, TargetSpec(), SPEC, "grue")
     nan = pl.when(pl.col("date") > START).then(pl.col("mean")).otherwise(math.nan).alias("mean")
     with pytest.raises(DataError, match="15 forecasts are not finite"):
         run(predictions.with_columns(nan), panel, benchmark)

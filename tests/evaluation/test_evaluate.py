@@ -183,3 +183,34 @@ def test_another_seed_moves_the_intervals_and_not_the_values(few):
 def test_few_separate_labels_are_named():
     warned = run(*frames(names=5, dates=240, skill=0.0, horizon=5), horizon=5).summary["warnings"]
     assert any(w.startswith("Only 48 labels") for w in warned)
+
+
+@pytest.mark.parametrize(
+    ("kind", "said"),
+    [
+        ("open_to_open", None),
+        ("close_to_close", "Labels begin at the close of t, at which nobody can trade any more"),
+        ("triple_barrier", "Labels end at the first barrier touched; the portfolios know no"),
+    ],
+)
+def test_where_a_portfolio_does_not_earn_what_was_forecast_a_warning_says_so(few, kind, said):
+    warnings = run(*few, kind=kind).summary["warnings"]
+    assert [w[: len(said or "")] for w in warnings if w.startswith("Labels ")] == [said] * bool(
+        said
+    )
+    assert [w for w in warnings if not w.startswith("Labels ")] == run(*few).summary["warnings"]
+
+
+def test_targets_in_another_unit_are_judged_alike(few):
+    # A rank has no scale of its own: all that is judged is a ratio or a correlation.
+    predictions, panel, benchmark = few
+    columns = ("mean", "target", "q05", "q25", "q50", "q75", "q95")
+    larger = predictions.with_columns(pl.col(columns) * 8)
+    plain = run(*few).summary
+    other = run(larger, panel, benchmark, form="rank").summary
+    assert other["verdict"]["label"] == plain["verdict"]["label"]
+    for mine, theirs in zip(other["models"], plain["models"], strict=True):
+        for name in ("ic", "rank_ic", "mse_ratio", "mae_ratio", "directional_accuracy"):
+            assert mine[name] == theirs[name], name
+    assert row(other, "gru")["pinball"] == pytest.approx(8 * row(plain, "gru")["pinball"])
+    assert other["portfolios"] == plain["portfolios"]

@@ -7,10 +7,12 @@ import pytest
 from tasks.evaluation.predictions import assemble
 from tasks.lake.panel import panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS, QUANTILES
+from tasks.lake.target_spec import TargetSpec
 from tests.lake.frames import feature_frame, names_of, weekdays
 
 FRAME = feature_frame({"A": (0, 119), "B": (0, 119)}, weekdays(120))
 PANEL = panel_arrays(FRAME, names_of(FRAME), 2, 1)
+RETURN, RANK = TargetSpec(), TargetSpec(form="rank")
 # Two folds of both symbols: 30 sessions calibrate, 20 test. B's rows begin at 120.
 SPANS = [
     {"calibrate": [*range(10, 40), *range(130, 160)], "test": [*range(40, 60), *range(160, 180)]},
@@ -57,7 +59,7 @@ def order_statistics(scores, level):
 
 
 def test_the_networks_forecast_is_the_mean_of_its_seeds():
-    found = keyed(network_rows(assemble(PANEL, "gru", fits(), [])), "mean")
+    found = keyed(network_rows(assemble(PANEL, RETURN, "gru", fits(), [])), "mean")
     assert len(found) == 80
     for fold in range(2):
         seeds = [forecasts(fold, seed).filter(pl.col("span") == "test") for seed in range(3)]
@@ -67,7 +69,7 @@ def test_the_networks_forecast_is_the_mean_of_its_seeds():
 
 
 def test_the_frame_holds_each_test_row_of_each_model_once_with_what_came_true():
-    made = assemble(PANEL, "gru", fits(), baselines()).frame
+    made = assemble(PANEL, RETURN, "gru", fits(), baselines()).frame
     assert made.columns == [
         "model", "role", "fold", "mean", *QUANTILE_COLUMNS,
         "symbol", "date", "target", "label_end", "volatility",
@@ -86,7 +88,7 @@ def test_the_frame_holds_each_test_row_of_each_model_once_with_what_came_true():
 
 
 def test_baselines_have_no_intervals_and_keep_their_forecasts():
-    made = assemble(PANEL, "gru", fits(), baselines()).frame
+    made = assemble(PANEL, RETURN, "gru", fits(), baselines()).frame
     ridge = made.filter(pl.col("role") == "baseline")
     assert ridge.select(QUANTILE_COLUMNS).null_count().row(0) == (80,) * 5
     tested = pl.concat(f for _, f in baselines()).filter(pl.col("span") == "test")
@@ -95,7 +97,7 @@ def test_baselines_have_no_intervals_and_keep_their_forecasts():
 
 
 def test_a_folds_intervals_come_from_its_own_calibrate_span():
-    made = network_rows(assemble(PANEL, "gru", fits(seeds=(0,)), []))
+    made = network_rows(assemble(PANEL, RETURN, "gru", fits(seeds=(0,)), []))
     target, volatility = FRAME["target"].to_list(), FRAME["volatility"].to_list()
     for fold in range(2):
         seen = forecasts(fold, 0).filter(pl.col("span") == "calibrate").select("row", "mean").rows()
@@ -114,15 +116,30 @@ def test_the_truth_of_the_test_spans_moves_no_interval():
     )
     panel = panel_arrays(other, names_of(other), 2, 1)
     columns = ["symbol", "date", "mean", *QUANTILE_COLUMNS]
-    made = [network_rows(assemble(p, "gru", fits(), [])) for p in (PANEL, panel)]
+    made = [network_rows(assemble(p, RETURN, "gru", fits(), [])) for p in (PANEL, panel)]
     assert made[0].select(columns).equals(made[1].select(columns))
     assert not made[0]["target"].equals(made[1]["target"])
 
 
 def test_the_published_offsets_pool_the_residuals_of_all_test_spans():
-    made = assemble(PANEL, "gru", fits(), [])
+    made = assemble(PANEL, RETURN, "gru", fits(), [])
     rows = network_rows(made).rows(named=True)
     scores = [(r["target"] - r["mean"]) / r["volatility"] for r in rows]
     assert list(made.offsets) == list(QUANTILE_COLUMNS)
     for column, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
         assert made.offsets[column] == pytest.approx(order_statistics(scores, level), rel=1e-9)
+
+
+def test_intervals_of_another_unit_than_a_log_return_do_not_widen_with_the_volatility():
+    made = assemble(PANEL, RANK, "gru", fits(seeds=(0,)), [])
+    target, rows = FRAME["target"].to_list(), network_rows(made)
+    for fold in range(2):
+        seen = forecasts(fold, 0).filter(pl.col("span") == "calibrate").select("row", "mean").rows()
+        residuals = [target[row] - mean for row, mean in seen]
+        mine = rows.filter(pl.col("fold") == fold)
+        for column, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
+            expected = mine["mean"] + order_statistics(residuals, level)
+            np.testing.assert_allclose(mine[column], expected, rtol=1e-9)
+    pooled = (rows["target"] - rows["mean"]).to_list()
+    for column, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
+        assert made.offsets[column] == pytest.approx(order_statistics(pooled, level), rel=1e-9)

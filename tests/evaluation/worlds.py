@@ -9,13 +9,16 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.portfolio import Market
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.lake.tables import QUANTILE_COLUMNS
+from tasks.lake.target_spec import TargetSpec
 
 START = date(2010, 1, 4)
 SPEC = EvaluationSpec(bootstrap_samples=200)
 
 
-def run(predictions, panel, benchmark, horizon=1, spec=SPEC):
-    return evaluate(predictions, panel, benchmark, horizon, spec, "gru")
+def run(predictions, panel, benchmark, horizon=1, spec=SPEC, **target):
+    return evaluate(
+        predictions, panel, benchmark, TargetSpec(horizon=horizon, **target), spec, "gru"
+    )
 
 
 def null_world(seed, dates, names, horizon, persistence):

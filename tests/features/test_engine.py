@@ -12,7 +12,7 @@ from tasks.features.contracts import check_features
 from tasks.features.engine import build, compute, feature_frame
 from tasks.features.indicators.entry import Feature, Indicator
 from tasks.features.spec import FeatureSpec, parse
-from tasks.features.target_spec import TargetSpec
+from tasks.lake.target_spec import TargetSpec
 from tests.features.panels import FIRST, generated_bars, panel_of
 
 SPEC = FeatureSpec(features=("rsi(14)", "log_return(1)"), lookback=20)

@@ -2,7 +2,7 @@ import pytest
 from pydantic import ValidationError
 
 from tasks.features.spec import CLASSIC, FeatureSpec, parse
-from tasks.features.target_spec import TargetSpec
+from tasks.lake.target_spec import TargetSpec
 
 
 def test_a_short_lookback_is_refused_with_what_the_feature_needs():

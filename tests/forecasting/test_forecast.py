@@ -40,6 +40,7 @@ def bundle(sets, **changes):
         "earlier_bars": EARLIER,
         "network": {"kind": "recurrent", **SHAPE},
         "scaler": scaler,
+        "target": {"kind": "open_to_open", "horizon": 1},
         "calibration": {"offsets": OFFSETS},
         **changes,
     }
@@ -87,6 +88,16 @@ def test_the_mean_is_a_log_return_and_its_quantiles_lie_by_the_calibrated_offset
         for column, offset in OFFSETS.items():
             expected = row["mean"] + offset * volatility[row["symbol"]]
             assert row[column] == pytest.approx(expected, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "target", [{"form": "rank"}, {"scale": "volatility"}, {"kind": "triple_barrier"}]
+)
+def test_quantiles_of_another_unit_than_a_log_return_lie_at_the_offsets_themselves(target):
+    made = forecast(bundle([weights(0, flat=True)], target=target), FRAME, CUTOFF, CPU)
+    for row in made.iter_rows(named=True):
+        for column, offset in OFFSETS.items():
+            assert row[column] == pytest.approx(BIAS * SCALE + offset, rel=1e-6)
 
 
 def test_the_ensemble_is_the_mean_of_its_seeds():

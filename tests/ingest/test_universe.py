@@ -10,7 +10,7 @@ from tasks.ingest.providers import Provider, open_provider
 from tasks.ingest.providers.base import Fetched
 from tasks.ingest.spec import SampleSpec, UniverseSpec
 from tasks.ingest.universe import READY, members, read_membership, survivorship
-from tasks.lake.membership import SPELL_COLUMNS, member_rows
+from tasks.lake.membership import SPELL_COLUMNS, member_rows, sector_rows
 
 TODAY = date(2026, 11, 23)
 
@@ -59,7 +59,7 @@ def refusal(folder: Path, rows: str, header: str = "symbol,from,to") -> str:
 def test_without_names_all_symbols_of_the_provider_are_members_for_ever():
     found = members(open_provider(SampleSpec()), UniverseSpec(), date(2013, 3, 1))
     assert found.symbols == found.ever == ("AAPL", "FB", "GOOG", "IBM", "MSFT")
-    assert found.membership.rows()[0] == ("AAPL", None, None, "XNYS")
+    assert found.membership.rows()[0] == ("AAPL", None, None, "XNYS", None)
     assert dict(found.membership.schema) == SPELL_COLUMNS
 
 
@@ -111,6 +111,38 @@ def test_a_file_may_name_exchanges_and_leave_the_rest_to_the_default(tmp_path):
     ]
 
 
+def test_a_file_may_name_sectors_that_change_from_spell_to_spell(tmp_path):
+    rows = "A,,2010-01-08,Énergie & Eau\nA,2010-01-11,, Banks \nB,,,\nC,,,  \n"
+    found = read_membership(written(tmp_path, rows, "symbol,from,to,sector"), "XNYS")
+    assert found["sector"].to_list() == ["Énergie & Eau", "Banks", None, None]
+    assert dict(found.schema) == SPELL_COLUMNS
+    without = read_membership(written(tmp_path, "A,,\n"), "XNYS")
+    assert without.rows() == [("A", None, None, "XNYS", None)]
+    assert dict(without.schema) == SPELL_COLUMNS
+
+
+def test_the_columns_of_a_file_may_stand_in_any_order(tmp_path):
+    path = written(tmp_path, "Banks,A,XLON,,2010-01-08\n", "sector,symbol,exchange,from,to")
+    assert read_membership(path, "XNYS").rows() == [
+        ("A", None, date(2010, 1, 8), "XLON", "Banks"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("sector", "message"),
+    [
+        ("x" * 61, ": row 2: sector is '" + "x" * 60 + "\\u2026', of 61 characters; write a name"),
+        ("Ban\tks", ": row 2: sector is 'Ban\\tks', of 6 characters; write"),
+    ],
+)
+def test_a_sector_is_a_short_text_that_can_be_printed(tmp_path, sector, message):
+    assert refusal(tmp_path, f"A,,,Banks\nB,,,{sector}\n", "symbol,from,to,sector").startswith(
+        message
+    )
+    path = written(tmp_path, f"A,,,{'x' * 60}\n", "symbol,from,to,sector")
+    assert read_membership(path, "XNYS")["sector"].item() == "x" * 60
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
@@ -140,6 +172,7 @@ def test_spells_may_follow_one_another(tmp_path):
         ("symbol,from,until", "the columns are symbol, from, until; have symbol, from, to"),
         ("symbol,from", "the columns are symbol, from; have"),
         ("symbol,form,to", "Did you mean 'from'"),
+        ("symbol,from,to,sectors", "exchange and sector, and no others. Did you mean 'sector'"),
     ],
 )
 def test_other_columns_are_refused(tmp_path, header, message):
@@ -193,6 +226,32 @@ def test_the_dow_has_thirty_members_on_every_day_since_november_1999():
     counts = frame.filter(member_rows(membership, frame))["date"].value_counts()
     assert counts.height == len(days)
     assert counts["count"].unique().to_list() == [30]
+
+
+GICS = {
+    *("Communication Services", "Consumer Discretionary", "Consumer Staples", "Energy"),
+    *("Financials", "Health Care", "Industrials", "Information Technology", "Materials"),
+    *("Real Estate", "Utilities"),
+}
+
+
+@pytest.mark.parametrize("name", ["dow30", "us_large_30"])
+def test_a_ready_universe_of_shares_names_their_sectors(name):
+    assert set(read_membership(READY / f"{name}.csv", "XNYS")["sector"]) <= GICS
+
+
+@pytest.mark.parametrize(
+    ("symbol", "last", "old", "new"),
+    [
+        ("DIS", date(2018, 9, 21), "Consumer Discretionary", "Communication Services"),
+        ("V", date(2023, 3, 17), "Information Technology", "Financials"),
+    ],
+)
+def test_the_dow_follows_a_company_from_sector_to_sector(symbol, last, old, new):
+    frame = pl.DataFrame({"symbol": symbol, "date": [last, last + timedelta(days=3)]})
+    membership = read_membership(READY / "dow30.csv", "XNYS")
+    assert sector_rows(membership, frame).to_list() == [old, new]
+    assert member_rows(membership, frame).all()
 
 
 # Members that public lists of the year name, by today's tickers.

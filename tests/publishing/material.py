@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.report import ReportMaterial
 
 NETWORK, BASELINES = "gru", ("zero", "historical_mean", "momentum", "ridge")
@@ -186,6 +187,7 @@ def make_material(symbols: list[str], count: int = 500, **changes: Any) -> Repor
         "curves": make_curves(),
         "predictions": make_predictions(symbols, days),
         "forecasts": make_forecasts(symbols, days[-1]),
+        "target": TargetSpec(),
         "model": {
             "id": "gru-4f1c9a", "state": "champion (ungated)", "trained through": "2009-10-30",
         },

@@ -94,7 +94,44 @@ def test_long_universe_is_cut_with_its_count():
     assert "S30" not in card
 
 
+@pytest.mark.parametrize(
+    ("proof", "said"),
+    [
+        (
+            {"holds": True, "sentence": "12 checks, 1,640 trials, no feature saw the future."},
+            "12 checks, 1,640 trials, no feature saw the future.",
+        ),
+        (
+            {"holds": False, "sentence": "12 checks, 9 trials, 1 failed. future_1e9: x changes."},
+            "12 checks, 9 trials, 1 failed. future_1e9: x changes.",
+        ),
+        (None, "not proved when this model was trained."),
+    ],
+)
+def test_card_says_what_the_causality_proof_found(proof: dict[str, Any] | None, said: str):
+    html = rendered(write_card(manifest(causality=proof), make_summary()))
+    assert f"<li>Causality: {said}</li>" in html
+
+
+def test_card_of_a_model_from_before_the_proof_says_so():
+    assert "- Causality: not proved when" in write_card(manifest(), make_summary())
+
+
 def test_suspected_leak_is_marked_in_the_table():
     summary = make_summary()
     summary["models"][0]["suspected_leak"] = True
     assert "gru (**suspected leak**)" in write_card(manifest(), summary)
+
+
+def test_card_says_what_the_target_means_and_how_wide_its_intervals_are():
+    plain = write_card(manifest(), make_summary())
+    assert "- Target: open_to_open(1): the total log return from the next session's open" in plain
+    assert "42.1\N{NO-BREAK SPACE}bp" in plain
+    assert "times a symbol's volatility tonight" in plain
+    target = {"kind": "open_to_open", "horizon": 5, "excess": "universe", "form": "rank"}
+    ranked = write_card(manifest(target=target), make_summary())
+    assert "- Target: open_to_open(5), excess over universe, rank: the place, from −0.5" in ranked
+    assert "- Unit of forecasts and errors: rank" in ranked
+    assert "all intervals are equally wide" in ranked
+    for wrong in ("bp", "volatility tonight", "divided by its row's volatility"):
+        assert wrong not in ranked

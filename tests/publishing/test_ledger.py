@@ -117,3 +117,12 @@ def test_members_without_a_forecast_are_told_with_the_reason(tmp_path):
         "NEVER": "no bar",
     }
     assert not_forecast(lake, [], day, at(1)) == {}
+
+
+def test_a_row_says_what_its_target_is_and_in_which_unit():
+    target = {"kind": "open_to_open", "horizon": 5, "excess": "universe", "form": "rank"}
+    made = manifest("m") | {"target": target}
+    rows = ledger_rows(forecast(), made, WEDNESDAY, known_by=utc(27, 21), now=utc(27, 21))
+    assert set(rows.select("target", "unit", "horizon").rows()) == {
+        ("open_to_open, excess over universe, rank", "rank", 5)
+    }

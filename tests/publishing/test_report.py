@@ -8,8 +8,9 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.charts import MAX_FOLDS, MAX_SYMBOLS, daily_ic, equity_chart, shown_symbols
-from tasks.publishing.formats import UNKNOWN, basis_points, bounds, decimal, estimate, percent
+from tasks.publishing.formats import UNKNOWN, bounds, decimal, estimate, percent
 from tasks.publishing.report import ReportMaterial, render_report
 from tests.publishing.material import (
     NETWORK,
@@ -116,6 +117,24 @@ def test_page_without_a_suspected_leak_raises_no_alarm(page: Page):
     assert not any(tag.get("role") == "alert" for _, tag in page.tags)
 
 
+def test_page_says_in_a_line_that_no_feature_saw_the_future():
+    said = "12 checks, 1,640 trials, no feature saw the future."
+    page = render(causality=said, causal=True)
+    assert f"Causality: {said}" in page.text
+    assert not any(tag.get("role") == "alert" for _, tag in page.tags)
+
+
+def test_page_of_a_failed_causality_proof_opens_with_it_and_names_the_counter_example():
+    said = "12 checks, 9 trials, 1 failed. future_1e9: <x> changes at AAPL 2010-03-05 when …"
+    page = render(causality=said, causal=False)
+    assert page.text[0] == "The causality proof failed."
+    assert f"Causality: {said}" in page.text
+
+
+def test_page_of_a_model_from_before_the_proof_says_so(page: Page):
+    assert "Causality: not proved when this model was trained." in page.text
+
+
 def test_page_fetches_nothing(html: str, page: Page):
     for tag, attributes in page.tags:
         if tag in FETCHING:
@@ -197,8 +216,7 @@ def test_numbers_carry_units_a_true_minus_and_no_negative_zero():
     assert decimal(-0.00001) == decimal(0.0, signed=True) == "0.000"
     assert decimal(0.5, 1, signed=True) == "+0.5"
     assert percent(0.513) == "51.3\N{NO-BREAK SPACE}%"
-    assert basis_points(-0.00032) == "−3.2\N{NO-BREAK SPACE}bp"
-    assert decimal(None) == percent(math.nan) == basis_points(math.inf) == UNKNOWN
+    assert decimal(None) == percent(math.nan) == decimal(math.inf) == UNKNOWN
     assert bounds(interval(0.5, 0.25), decimal, digits=2) == "[0.25, 0.75]"
     assert estimate(None, decimal) == estimate(interval(None), decimal) == UNKNOWN
 
@@ -318,3 +336,33 @@ def test_rendering_changes_nothing_and_repeats_itself():
     assert render_report(material) == render_report(material)
     assert isinstance(material, ReportMaterial)
     assert material.summary == before.summary
+
+
+@pytest.mark.parametrize(
+    ("target", "unit"),
+    [
+        (TargetSpec(form="rank"), "rank"),
+        (TargetSpec(kind="close_to_close", scale="volatility"), "log_return / volatility"),
+        (TargetSpec(kind="triple_barrier", horizon=5), "direction"),
+    ],
+)
+def test_a_page_about_another_unit_than_log_returns_names_it_and_no_basis_points(target, unit):
+    page = render(target=target)
+    text = " ".join(page.text)
+    assert target.meaning in text
+    assert f"out of sample ({unit})" in text
+    assert not any(re.search(r"\bbp\b|basis point", told) for told in page.text)
+    figures = page.json("figures")
+    assert figures["forecast"]["layout"]["yaxis"]["title"]["text"] == unit
+    assert figures["scatter"]["layout"]["xaxis"]["title"]["text"] == f"forecast, {unit}"
+    rows = make_predictions(SYMBOLS, sessions(60)).filter(model=NETWORK, symbol="IBM").sort("date")
+    np.testing.assert_allclose(page.json("series")["IBM"]["q95"], rows["q95"], atol=5.1e-5)
+    mean = make_forecasts(SYMBOLS, sessions(60)[-1])["mean"][0]
+    assert f"+{mean:.4f}" in page.text
+
+
+def test_a_page_about_log_returns_says_what_they_span_and_in_basis_points(page: Page):
+    text = " ".join(page.text)
+    assert "the total log return from the next session's open to the open 1 session later" in text
+    assert "1 bp is 0.01 %" in text
+    assert page.json("figures")["forecast"]["layout"]["yaxis"]["title"]["text"] == "log return, bp"

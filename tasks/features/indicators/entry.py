@@ -1,38 +1,89 @@
 """What the registry holds: an indicator, and the feature it becomes once its periods are chosen."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import cached_property
 from inspect import getdoc
-from typing import Literal
+from typing import Any, Literal
 
-from tasks.features.indicators.kernels import Array
+import numpy as np
+from numpy.typing import NDArray
 
-Kind = Literal["trend", "momentum", "volatility", "volume", "returns"]
-# What the textbook value is measured in, hence how it becomes scale-free.
-Unit = Literal["none", "price", "price_difference"]
+from tasks.features.transforms.entry import Transform
+
+Array = NDArray[np.float64]
+
+Kind = Literal["trend", "momentum", "volatility", "volume", "returns", "calendar", "alpha"]
+
+# What a textbook value is measured in, hence what it is divided by to become scale-free: `price` is
+# given as distance from the close, amounts are divided by averages over AVERAGE_BARS bars.
+Unit = Literal[
+    "none",
+    "price",
+    "price_difference",
+    "volume",
+    "money",
+    "per_money",
+    "price_square_per_volume",
+]
+
+AVERAGE_BARS = 20
+_AVERAGED = {"volume", "money", "per_money", "price_square_per_volume"}
 
 
 @dataclass(frozen=True)
+class Of:
+    """A column that is another indicator's textbook value, with periods at `places` of the user's.
+
+    An indicator that several others stand on is thus computed once.
+    """
+
+    indicator: "Indicator"
+    places: tuple[int, ...] = ()
+
+
+Column = str | Of
+
+
+# By identity: each entry is made once, and keys made of it are compared often.
+@dataclass(frozen=True, eq=False)
 class Indicator:
     """One registry entry.
 
     Attributes:
         kind: the family shown in reports.
-        function: takes the columns, then the periods; returns the textbook value.
-        columns: the bar columns that the function takes, in order.
-        periods: default periods, in bars.
+        function: takes the columns, then the periods; returns the textbook value, one row a bar.
+            Columns are float64 arrays, NaN where masked. Unless `joined`, they are of one symbol.
+        columns: what the function takes, in order: bar columns, columns of `columns.py`, or `Of`
+            another indicator.
+        periods: default periods, in bars where the function does not say otherwise.
         lookback: takes the periods; returns the earlier bars that the first value needs.
         unit: what the textbook value is measured in.
         shortest: the least period that makes sense.
+        warm_up: takes the periods; returns the bars after the first value in which what the series
+            began with still shows by over a ten-millionth; 0 where a value hangs on its lookback
+            alone.
+        joined: whether several symbols may come in one call, a NaN bar between them, which is
+            faster: the function must begin anew after a NaN. The contract's tests hold it to that.
+        expression: whether the function takes polars expressions instead, and returns one.
     """
 
     kind: Kind
-    function: Callable[..., Array]
-    columns: tuple[str, ...]
+    function: Callable[..., Any]
+    columns: tuple[Column, ...]
     periods: tuple[int, ...]
     lookback: Callable[..., int]
     unit: Unit = "none"
     shortest: int = 2
+    warm_up: Callable[..., int] = lambda *_: 0
+    joined: bool = False
+    expression: bool = False
+
+    @property
+    def summary(self) -> str:
+        """Returns the first line of the function's docstring without its verb: the words for it."""
+        first = (getdoc(self.function) or "").partition("\n")[0]
+        return first.removeprefix("Returns ").rstrip(".")
 
     @property
     def formula(self) -> str:
@@ -57,24 +108,54 @@ class Indicator:
 
 
 @dataclass(frozen=True)
+class Step:
+    """A transform with its arguments, as it stands behind a feature's name."""
+
+    name: str
+    transform: Transform
+    arguments: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Feature:
-    """An indicator with its periods, under the name of its column, such as `rsi(14)`."""
+    """An indicator with its periods, and what is done to it, under its column's name.
+
+    Such as `rsi(14)` or `rsi(14)|rank`.
+    """
 
     name: str
     indicator: Indicator
     periods: tuple[int, ...]
+    steps: tuple[Step, ...] = ()
+
+    @cached_property
+    def key(self) -> tuple[Indicator, tuple[int, ...]]:
+        """Returns what the textbook value hangs on."""
+        return self.indicator, self.periods
+
+    @property
+    def plain(self) -> "Feature":
+        """Returns the feature without its transforms."""
+        return replace(self, name=self.name.partition("|")[0], steps=())
 
     @property
     def lookback(self) -> int:
-        """Returns the earlier bars that the first value needs."""
-        return self.indicator.lookback(*self.periods)
+        """Returns the earlier bars that the first value needs, transforms included."""
+        need = self.indicator.lookback(*self.periods)
+        if self.indicator.unit in _AVERAGED:
+            need = max(need, AVERAGE_BARS - 1)
+        return need + sum(step.transform.lookback(*step.arguments) for step in self.steps)
 
-    def values(self, bars: Mapping[str, Array]) -> Array:
-        """Returns the scale-free column of one symbol: unmoved by the units of price and volume."""
-        columns = (bars[name] for name in self.indicator.columns)
-        value = self.indicator.function(*columns, *self.periods)
-        if self.indicator.unit == "price":
-            return value / bars["close"] - 1.0
-        if self.indicator.unit == "price_difference":
-            return value / bars["close"]
-        return value
+    @property
+    def warm_up(self) -> int:
+        """Returns the bars after the first value in which the start of the series still shows."""
+        return self.indicator.warm_up(*self.periods)
+
+    @cached_property
+    def parts(self) -> tuple["Feature", ...]:
+        """Returns the indicators that this one stands on, as features without a name."""
+        return tuple(
+            Feature("", column.indicator, tuple(self.periods[i] for i in column.places))
+            for column in self.indicator.columns
+            if isinstance(column, Of)
+        )

@@ -1,0 +1,92 @@
+"""What is on trial, and how one trial tells what moved."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+
+import polars as pl
+
+from tasks.features.causality.bits import KEYS, bits, first_difference
+from tasks.features.causality.proof import Counterexample
+from tasks.lake.factors import adjust
+
+Build = Callable[[pl.DataFrame], pl.DataFrame]
+Adjust = Callable[[pl.DataFrame, pl.DataFrame], pl.DataFrame]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A stage and the bars it is tried on.
+
+    Attributes:
+        build: makes a frame of symbol, date and features out of a panel; without the target, which
+            looks ahead by intent.
+        bars: as traded, sorted by symbol and date.
+        actions: symbol, date, kind, value.
+        adjusted: makes the panel of bars and actions. Columns that it adds follow their rows under
+            any name; a build across symbols takes its members from such a column, `member`.
+        cross_sectional: columns that look at other members by definition.
+        calendar: columns that no bar decides.
+    """
+
+    build: Build
+    bars: pl.DataFrame
+    actions: pl.DataFrame
+    adjusted: Adjust = adjust
+    cross_sectional: Collection[str] = ()
+    calendar: Collection[str] = ()
+
+    @cached_property
+    def panel(self) -> pl.DataFrame:
+        """The bars as they are, adjusted."""
+        return self.adjusted(self.bars, self.actions)
+
+    @cached_property
+    def whole(self) -> pl.DataFrame:
+        """The bits of what is built of them."""
+        return self.built(self.panel)
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """The columns on trial."""
+        return tuple(name for name in self.whole.columns if name not in KEYS)
+
+    @cached_property
+    def known(self) -> tuple[str, ...]:
+        """The columns that have a value anywhere."""
+        return tuple(name for name in self.columns if self.whole[name].count())
+
+    @cached_property
+    def symbols(self) -> tuple[str, ...]:
+        """The panel's symbols, sorted."""
+        return tuple(self.panel.get_column("symbol").unique().sort())
+
+    def built(self, panel: pl.DataFrame, until: date | None = None) -> pl.DataFrame:
+        """Returns the bits of what is built of a panel, up to a date."""
+        frame = self.build(panel)
+        return bits(frame if until is None else frame.filter(pl.col("date") <= until))
+
+    def own(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Returns the frame without the columns that look at other symbols."""
+        return frame.drop(self.cross_sectional, strict=False)
+
+    def moved_until(self, day: date, panel: pl.DataFrame, done: str) -> Counterexample | None:
+        """Returns what moves up to a date when the panel is another one."""
+        return moved(self.whole.filter(pl.col("date") <= day), self.built(panel, day), done)
+
+
+def moved(expected: pl.DataFrame, found: pl.DataFrame, done: str) -> Counterexample | None:
+    """Returns the first difference between two frames of bits as a counter-example."""
+    where = first_difference(expected, found)
+    if where is None:
+        return None
+    first, *others = where.columns
+    return Counterexample(
+        column=first,
+        symbol=where.symbol,
+        date=where.date,
+        effect="changes",
+        done=done,
+        others=tuple(others),
+    )

@@ -1,0 +1,207 @@
+"""The feature frame: features, what intervals and a baseline need, the target, for a universe.
+
+1. Each exchange's symbols get their features and labels by its own sessions.
+2. All of them together are transformed and related date by date, among the members of the date.
+3. Tonight's frame needs the newest rows only: they are computed from the bars that they hang on,
+   and agree with those of the whole history within TOLERANCE.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import date
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from models.errors import DataError
+from tasks.features.contracts import check_features, check_panel
+from tasks.features.engine import fill
+from tasks.features.indicators import INDICATORS
+from tasks.features.indicators.entry import Feature
+from tasks.features.names import parse
+from tasks.features.spec import FeatureSpec
+from tasks.features.targets import label, relate
+from tasks.features.transforms.crosssection import CrossSection, sector_codes
+from tasks.features.transforms.entry import Transform
+from tasks.lake.membership import Membership, member_rows, sector_rows
+from tasks.lake.target_spec import TargetSpec
+
+# By how much a feature of tonight may differ from that of the whole history: of its own size, or of
+# 1 where it is smaller.
+TOLERANCE = 1e-6
+
+# Not features: intervals are scaled by the one, a baseline trades on the other.
+_VOLATILITY = Feature("volatility", INDICATORS["realised_volatility"], (20,))
+_MOMENTUM = Feature("momentum", INDICATORS["momentum"], (21, 252))
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """The sessions of an exchange.
+
+    Attributes:
+        sessions: those held over the panel's span; labels are counted in them.
+        scheduled: those that were expected, past the panel's end; the calendar features see them.
+    """
+
+    sessions: Sequence[date]
+    scheduled: Sequence[date]
+
+
+def feature_frame(
+    panel: pl.DataFrame,
+    exchanges: Mapping[str, Exchange],
+    members: Membership,
+    spec: FeatureSpec,
+    target: TargetSpec,
+    benchmark: pl.DataFrame | None = None,
+    newest: int | None = None,
+) -> pl.DataFrame:
+    """Returns the feature frame of a universe: for each bar what `contracts.py` says, and `member`.
+
+    Features are float32 and NaN where masked.
+
+    Args:
+        panel: adjusted bars, sorted by symbol and date.
+        exchanges: by name; a bar on no session of its exchange is left out.
+        members: who belongs to the universe, when, on which exchange, in which sector.
+        spec: which features.
+        target: what the rows are labelled with; only this looks past row t.
+        benchmark: date, open and close, for a target in excess of it.
+        newest: rows wanted of each symbol, the last ones; all without it.
+
+    Raises:
+        DataError: the panel breaks its contract, or has no bar of the universe.
+    """
+    features = [parse(name) for name in spec.features]
+    listed_on = members.exchanges()
+    pieces = []
+    for name, exchange in exchanges.items():
+        listed = [symbol for symbol, place in listed_on.items() if place == name]
+        # A bar that a person has let pass against the calendar has no session to count in.
+        own = panel.filter(
+            pl.col("symbol").is_in(listed), pl.col("date").is_in(list(exchange.sessions))
+        )
+        if own.height:
+            recent, seen = newest_rows(own, features, newest)
+            columns = base_columns(recent, features, exchange.scheduled)
+            labels = label(recent, exchange.sessions, target, columns["volatility"], benchmark)
+            marked = columns.hstack([seen]).hstack(labels.select("label", "label_end", "reference"))
+            pieces.append(marked)
+    if not pieces:
+        raise DataError(
+            f"None of the {panel.height} bars is of a member of the universe on a session of its "
+            "exchange; ingest the universe first."
+        )
+    frame = pieces[0] if len(pieces) == 1 else pl.concat(pieces).sort("symbol", "date")
+    spells = members.frame()
+    member = member_rows(spells, frame)
+    frame = transformed(frame, features, member, sector_rows(spells, frame))
+    frame = frame.with_columns(member)
+    related = relate(frame, target).select("target", "label_end")
+    frame = frame.drop("label", "label_end", "reference", "member").hstack(related)
+    if newest is not None:
+        last = pl.int_range(pl.len()).reverse().over("symbol") < newest
+        frame, member = frame.filter(last), member.filter(frame.select(last).to_series())
+    check_features(frame, spec)
+    return frame.hstack([member])
+
+
+def build(
+    panel: pl.DataFrame, spec: FeatureSpec, scheduled: Sequence[date] | None = None
+) -> pl.DataFrame:
+    """Returns symbol, date, features, volatility and momentum; all symbols are members throughout.
+
+    For looking at features without a lake; row t sees rows up to t.
+
+    Raises:
+        DataError: the panel breaks its contract.
+        UsageError: a calendar feature without the sessions that are `scheduled`.
+    """
+    features = [parse(name) for name in spec.features]
+    frame = base_columns(panel, features, scheduled)
+    everyone = pl.repeat(True, frame.height, eager=True)
+    unknown = pl.repeat(None, frame.height, dtype=pl.String, eager=True)
+    return transformed(frame, features, everyone, unknown)
+
+
+def base_columns(
+    panel: pl.DataFrame, features: Sequence[Feature], scheduled: Sequence[date] | None
+) -> pl.DataFrame:
+    """Returns symbol, date, the features before their transforms, volatility and momentum."""
+    narrow = np.empty((len(features), panel.height), dtype=np.float32)
+    fill(panel, features, narrow, scheduled)
+    wide = np.empty((2, panel.height))
+    fill(panel, (_VOLATILITY, _MOMENTUM), wide)
+    named = [pl.Series(f.name, column) for f, column in zip(features, narrow, strict=True)]
+    named += [pl.Series("volatility", wide[0]), pl.Series("momentum", wide[1])]
+    return panel.select("symbol", "date").hstack(named)
+
+
+def transformed(
+    frame: pl.DataFrame, features: Sequence[Feature], member: pl.Series, sector: pl.Series
+) -> pl.DataFrame:
+    """Returns `frame` with the transforms of the features done, in their order."""
+    wanted = [feature for feature in features if feature.steps]
+    if not wanted:
+        return frame
+    section = None
+    if any(step.transform.scope == "date" for feature in wanted for step in feature.steps):
+        section = CrossSection(frame, member.to_numpy(), sector_codes(sector))
+    lengths = frame.get_column("symbol").rle().struct.field("len").to_numpy().astype(np.int64)
+    ends = np.cumsum(lengths)
+
+    def work(feature: Feature) -> pl.Series:
+        column = frame.get_column(feature.name).to_numpy()
+        for step in feature.steps:
+            if step.transform.scope == "symbol":
+                column = _by_symbol(column, ends, step.transform, step.arguments)
+            elif section is not None:
+                column = section.apply(column, step.transform, step.arguments)
+        # Beyond what float32 holds is infinity.
+        return pl.Series(feature.name, np.where(np.isfinite(column), column, np.float32(np.nan)))
+
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        return frame.with_columns(list(threads.map(work, wanted)))
+
+
+def _by_symbol(
+    column: NDArray[np.float32],
+    ends: NDArray[np.int64],
+    transform: Transform,
+    arguments: tuple[int, ...],
+) -> NDArray[np.float32]:
+    out = np.empty_like(column)
+    for start, end in zip([0, *ends[:-1]], ends, strict=True):
+        own = column[start:end].astype(np.float64)
+        out[start:end] = transform.function(own, *arguments)
+    return out
+
+
+def newest_rows(
+    panel: pl.DataFrame, features: Sequence[Feature], newest: int | None
+) -> tuple[pl.DataFrame, pl.Series]:
+    """Returns the bars that the newest rows hang on, and how many each has before it in `panel`.
+
+    Args:
+        panel: sorted by symbol and date.
+        features: their lookback and warm-up decide.
+        newest: rows wanted of each symbol; None keeps all.
+    """
+    lengths = check_panel(panel)
+    starts = np.cumsum(lengths) - lengths
+    seen = np.arange(panel.height) - np.repeat(starts, lengths)
+    if newest is None:
+        return panel, pl.Series("bars_seen", seen)
+    needs = (f.lookback + f.warm_up for f in (*features, _VOLATILITY, _MOMENTUM))
+    kept = seen >= np.repeat(lengths, lengths) - (newest + max(needs))
+    return panel.filter(kept), pl.Series("bars_seen", seen[kept])
+
+
+def masked_rows(frame: pl.DataFrame, features: Sequence[str], lookback: int) -> dict[str, int]:
+    """Returns for each feature in how many rows with enough history it is masked."""
+    ripe = frame.filter(pl.col("bars_seen") >= lookback)
+    return ripe.select(pl.col(features).is_nan().sum()).row(0, named=True)

@@ -1,0 +1,5 @@
+"""The registry of alpha."""
+
+from tasks.features.indicators.entry import Indicator
+
+ALPHA: dict[str, Indicator] = {}

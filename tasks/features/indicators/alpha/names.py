@@ -1,0 +1,4 @@
+"""The names of the alpha sets."""
+
+ALPHA158: tuple[str, ...] = ()
+ALPHA360: tuple[str, ...] = ()

@@ -1,0 +1,297 @@
+"""Statistics of the last n values at every row, each window made of windows of powers of two.
+
+1. A window of one value has a state of a few numbers, such as its mean and its squared deviations.
+2. The states of two adjacent windows combine into that of both (Chan, Golub and LeVeque 1979;
+   higher moments: Pébay 2008). Windows of 2, 4, 8 … values come from pairs of equal ones.
+3. The binary digits of n say which of them make up a window of n values.
+
+So a row costs log2(n) steps, each a loop over all rows that runs in vector registers. Nothing is
+carried along the series: no running sum drifts, a NaN leaves with the window that holds it, and a
+value hangs on its own n rows alone, to the bit, wherever in the series they lie. States hold means
+and not sums, so a constant window has deviations of exactly 0.
+
+Row t sees rows up to t; a window that is not full, or holds a NaN, is NaN. Compiled code calls only
+compiled code of its own file: numba's cache on disk does not notice a change in another one.
+"""
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+# Divisions by zero end as infinity or NaN, as in numpy; without, every division is a branch.
+_compiled = njit(nogil=True, cache=True, error_model="numpy")
+
+
+# Each loop writes one array: with more, the compiler no longer proves that they do not overlap.
+
+
+@_compiled
+def _join_means(mean, a, b, share):
+    for i in range(mean.size):
+        mean[i] = b[i] + share * (a[i] - b[i])
+
+
+@_compiled
+def _join_products(product, of_a, of_b, xa, xb, ya, yb, weight):
+    for i in range(product.size):
+        product[i] = of_a[i] + of_b[i] + weight * (xa[i] - xb[i]) * (ya[i] - yb[i])
+
+
+@_compiled
+def _join_cubes(cube, cube_a, cube_b, a, b, two_a, two_b, new, old):
+    n = new + old
+    first, second = new * old * (old - new) / (n * n), 3.0 / n
+    for i in range(cube.size):
+        gap = a[i] - b[i]
+        cube[i] = cube_a[i] + cube_b[i] + first * gap * gap * gap
+        cube[i] += second * gap * (old * two_a[i] - new * two_b[i])
+
+
+@_compiled
+def _add_fourths(fourth, a, b, two_a, two_b, three_a, three_b, new, old):
+    n = new + old
+    first = new * old * (new * new - new * old + old * old) / (n * n * n)
+    second, third = 6.0 / (n * n), 4.0 / n
+    for i in range(fourth.size):
+        gap = a[i] - b[i]
+        fourth[i] += first * gap * gap * gap * gap
+        fourth[i] += second * gap * gap * (old * old * two_a[i] + new * new * two_b[i])
+        fourth[i] += third * gap * (old * three_a[i] - new * three_b[i])
+
+
+@_compiled
+def _join_sums(total, a, b):
+    for i in range(total.size):
+        total[i] = a[i] + b[i]
+
+
+@_compiled
+def _join_tilts(tilt, tilt_a, tilt_b, a, b, lever):
+    for i in range(tilt.size):
+        tilt[i] = tilt_a[i] + tilt_b[i] + lever * (a[i] - b[i])
+
+
+@_compiled
+def _join_highest(best, a, b):
+    for i in range(best.size):
+        # A NaN on either side wins.
+        best[i] = a[i] if (a[i] > b[i] or a[i] != a[i]) else b[i]
+
+
+@_compiled
+def _join_ages(age, age_a, age_b, a, b, new):
+    for i in range(age.size):
+        # The sum is NaN where one of them is.
+        age[i] = (age_a[i] if a[i] >= b[i] else age_b[i] + new) + 0.0 * (a[i] + b[i])
+
+
+@_compiled
+def _join_first_ages(age, age_a, age_b, a, b, new):
+    for i in range(age.size):
+        age[i] = (age_a[i] if a[i] > b[i] else age_b[i] + new) + 0.0 * (a[i] + b[i])
+
+
+# What a state [K, N] holds.
+_MEAN, _SQUARES, _MOMENTS, _PRODUCTS, _TREND, _LATEST_MAX, _FIRST_MAX = range(7)
+
+
+@_compiled
+def _join(kind, out, recent, older, new, old, rows):
+    """Writes the states of windows of new + old rows: `recent` ends at row t, `older` before it.
+
+    States are [K, at least `rows`]. The rows before new + old - 1 have no such window; what is
+    written there is not used.
+    """
+    kept = rows - new
+    made, a, b = out[0][new:rows], recent[0][new:rows], older[0][:kept]
+    if kind in (_LATEST_MAX, _FIRST_MAX):
+        age, age_a, age_b = out[1][new:rows], recent[1][new:rows], older[1][:kept]
+        _join_highest(made, a, b)
+        if kind == _LATEST_MAX:
+            _join_ages(age, age_a, age_b, a, b, new)
+        else:
+            _join_first_ages(age, age_a, age_b, a, b, new)
+        return
+    _join_means(made, a, b, new / (new + old))
+    if kind == _MEAN:
+        return
+    weight = new * old / (new + old)
+    made, two_a, two_b = out[1][new:rows], recent[1][new:rows], older[1][:kept]
+    if kind == _PRODUCTS:
+        ya, yb = two_a, two_b
+        _join_means(made, ya, yb, new / (new + old))
+        made, two_a, two_b = out[2][new:rows], recent[2][new:rows], older[2][:kept]
+        _join_products(made, two_a, two_b, a, b, a, b, weight)
+        made, two_a, two_b = out[3][new:rows], recent[3][new:rows], older[3][:kept]
+        _join_products(made, two_a, two_b, ya, yb, ya, yb, weight)
+        made, two_a, two_b = out[4][new:rows], recent[4][new:rows], older[4][:kept]
+        _join_products(made, two_a, two_b, a, b, ya, yb, weight)
+        return
+    _join_products(made, two_a, two_b, a, b, a, b, weight)
+    if kind == _SQUARES:
+        return
+    made, three_a, three_b = out[2][new:rows], recent[2][new:rows], older[2][:kept]
+    if kind == _TREND:
+        _join_tilts(made, three_a, three_b, a, b, new * old / 2.0)
+        return
+    _join_cubes(made, three_a, three_b, a, b, two_a, two_b, new, old)
+    made = out[3][new:rows]
+    _join_sums(made, recent[3][new:rows], older[3][:kept])
+    _add_fourths(made, a, b, two_a, two_b, three_a, three_b, new, old)
+
+
+@_compiled
+def _begin(kind, state, left, right):
+    """Writes the states of windows of one row."""
+    rows = left.size
+    state[0][:rows] = left
+    if kind == _PRODUCTS:
+        state[1][:rows] = right
+    for k in range(2 if kind == _PRODUCTS else 1, state.shape[0]):
+        part = state[k][:rows]
+        for i in range(rows):
+            # 0, or NaN: every part hands that on by itself.
+            part[i] = 0.0 * (left[i] + right[i])
+
+
+@_compiled
+def _combined(kind, states, n, rows):
+    """Returns which of four `states` [4, K, …] then holds windows of n rows.
+
+    Args:
+        kind: what they hold.
+        states: the first holds windows of one row; all are overwritten.
+        n: length of a window.
+        rows: rows that are in use.
+    """
+    level, made = 0, 0
+    length, done, left = 1, 0, n
+    while True:
+        if left & 1:
+            if done:
+                # One of four is neither of these two.
+                spare = 0
+                while spare in (level, made):
+                    spare += 1
+                _join(kind, states[spare], states[level], states[made], length, done, rows)
+                made = spare
+            else:
+                made = level
+            done += length
+        left >>= 1
+        if left == 0:
+            return made
+        spare = 0
+        while spare == level or (done and spare == made):
+            spare += 1
+        _join(kind, states[spare], states[level], states[level], length, length, rows)
+        level = spare
+        length *= 2
+
+
+@_compiled
+def _windows(kind, parts, left, right, n):
+    """Returns the state [parts, N] of the last n rows at every row.
+
+    Blocks of rows are combined one after the other, so that their states stay in the nearest cache.
+    """
+    size = left.size
+    out = np.empty((parts, size))
+    for k in range(parts):
+        out[k][: min(n - 1, size)] = np.nan
+    block = min(max(1024, 4 * n), size)
+    states = np.zeros((4, parts, block + n - 1))
+    for first in range(n - 1, size, block):
+        last = min(first + block, size)
+        begin = first - n + 1
+        _begin(kind, states[0], left[begin:last], right[begin:last])
+        made = states[_combined(kind, states, n, last - begin)]
+        for k in range(parts):
+            out[k][first:last] = made[k][n - 1 : last - begin]
+    return out
+
+
+def rolling_mean(values: Array, period: int) -> Array:
+    """Returns the plain mean of the last `period` values."""
+    return _windows(_MEAN, 1, values, values, period)[0]
+
+
+def rolling_squares(values: Array, period: int) -> tuple[Array, Array]:
+    """Returns mean and sum of squared deviations from it, of the last `period` values."""
+    mean, squares = _windows(_SQUARES, 2, values, values, period)
+    return mean, squares
+
+
+def rolling_moments(values: Array, period: int) -> tuple[Array, Array, Array]:
+    """Returns the sums of the deviations from the mean to the powers of 2, 3 and 4."""
+    _, two, three, four = _windows(_MOMENTS, 4, values, values, period)
+    return two, three, four
+
+
+def rolling_products(left: Array, right: Array, period: int) -> tuple[Array, Array, Array]:
+    """Returns the sums of squared deviations of both sides, and of their products."""
+    _, _, squares_left, squares_right, products = _windows(_PRODUCTS, 5, left, right, period)
+    return squares_left, squares_right, products
+
+
+def rolling_trend(values: Array, period: int) -> tuple[Array, Array, Array]:
+    """Returns mean, sum of squared deviations, and sum of (place - mean place) * value.
+
+    Places count the rows of a window; the last sum over sum((place - mean place)^2) is the slope of
+    the least-squares line.
+    """
+    mean, squares, tilt = _windows(_TREND, 3, values, values, period)
+    return mean, squares, tilt
+
+
+def bars_since_max(values: Array, period: int) -> Array:
+    """Returns how many rows ago the highest of `period` values was; the latest one of equals."""
+    return _windows(_LATEST_MAX, 2, values, values, period)[1]
+
+
+def bars_since_first_max(values: Array, period: int) -> Array:
+    """Returns how many rows ago the highest of `period` values was; the earliest one of equals."""
+    return _windows(_FIRST_MAX, 2, values, values, period)[1]
+
+
+@_compiled
+def rolling_max(values: Array, period: int) -> Array:
+    """Returns the highest of the last `period` values."""
+    size = values.size
+    if period > size:
+        return np.full(size, np.nan)
+    level, spare = values.copy(), np.empty_like(values)
+    length = 1
+    # Windows may overlap here, so that two of one power of two cover any length.
+    while length < period:
+        step = min(length, period - length)
+        spare[:step] = np.nan
+        _join_highest(spare[step:], level[step:], level[: size - step])
+        level, spare = spare, level
+        length += step
+    return level
+
+
+def rolling_min(values: Array, period: int) -> Array:
+    """Returns the lowest of the last `period` values."""
+    return -rolling_max(-values, period)
+
+
+@_compiled
+def mean_absolute_deviation(values: Array, centre: Array, period: int) -> Array:
+    """Returns the mean distance of the last `period` values from the row's `centre`."""
+    out = np.full(values.size, np.nan)
+    block = 256  # rows whose sums stay in the nearest cache over all steps
+    for first in range(period - 1, values.size, block):
+        last = min(first + block, values.size)
+        total, middle = out[first:last], centre[first:last]
+        total[:] = 0.0
+        for back in range(period):
+            value = values[first - back : last - back]
+            for i in range(total.size):
+                total[i] += abs(value[i] - middle[i])
+        for i in range(total.size):
+            total[i] /= period
+    return out

@@ -1,0 +1,249 @@
+"""The proof catches every kind of leak by name, and lets what is sound pass."""
+
+import json
+from datetime import timedelta
+
+import numpy as np
+import polars as pl
+import pytest
+
+from models.errors import DataError
+from tasks.features.causality.bits import bits, first_difference
+from tasks.features.causality.case import Case
+from tasks.features.causality.changes import bars_of_another_stock, with_later_action
+from tasks.features.causality.checks import prove
+from tasks.features.causality.proof import Proof, require_proof
+from tasks.features.causality.sampling import sample_cutoffs, sample_panel
+from tasks.lake.factors import back_adjusted
+from tests.features import broken
+from tests.features.panels import BAR, FIRST, generated_bars, panel_of
+
+FUTURES = {"future_cut_off", "future_masked", "future_1e9", "future_of_another_stock"}
+ACTIONS = {"later_split", "later_reverse_split", "later_dividend"}
+SYMBOLS = {"symbol_removed", "symbol_added", "symbols_permuted", "symbols_renamed"}
+CHECKS = [
+    "future_cut_off", "future_masked", "future_1e9", "future_of_another_stock",
+    "later_split", "later_reverse_split", "later_dividend", "past_bar_changes",
+    "symbol_removed", "symbol_added", "symbols_permuted", "symbols_renamed",
+]  # fmt: skip
+AHEAD = FUTURES | ACTIONS | {"past_bar_changes"}
+
+
+def blames(proof: Proof, name: str) -> bool:
+    """Whether every counter-example is of this column, and of no other."""
+    found = [check.counterexample for check in proof.checks if check.counterexample]
+    return all((one.column, one.others) == (name, ()) for one in found)
+
+
+@pytest.fixture(scope="module")
+def sound() -> Proof:
+    return broken.tried(broken.stage(broken.price_level))
+
+
+def test_what_is_sound_passes_every_check(sound):
+    assert [check.name for check in sound.checks] == CHECKS
+    assert sound.holds
+    assert all(check.trials for check in sound.checks)
+    require_proof(sound)
+
+
+@pytest.mark.parametrize(
+    ("column", "caught"),
+    [
+        (broken.centred_window, AHEAD),
+        (broken.full_sample_normalisation, AHEAD),
+        (broken.back_fill, AHEAD),
+        # One changed bar seldom falls into a short warm-up.
+        (broken.back_filled_warm_up, FUTURES | ACTIONS),
+        (broken.negative_shift, AHEAD),
+        (broken.whole_sample_rank, AHEAD),
+        (broken.sign_of_tomorrows_zero, AHEAD),
+        (broken.dead, {"past_bar_changes"}),
+        (broken.dead_but_for_masks, {"past_bar_changes"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")
+def test_a_broken_indicator_is_caught_by_name(column, caught):
+    proof = broken.tried(broken.stage(column))
+    assert broken.failed(proof) == caught
+    assert blames(proof, column.__name__)
+
+
+@pytest.mark.parametrize(
+    ("column", "caught"),
+    [
+        (broken.over_the_border, AHEAD | SYMBOLS),
+        (broken.place_among_symbols, SYMBOLS),
+        (broken.others_mean, {"past_bar_changes"} | SYMBOLS - {"symbols_renamed"}),
+    ],
+)
+def test_a_column_that_hangs_on_other_symbols_is_caught_by_name(column, caught):
+    proof = broken.tried(broken.stage(whole=[column]))
+    assert broken.failed(proof) == caught
+    assert blames(proof, column.__name__)
+
+
+@pytest.mark.parametrize(
+    ("column", "caught"),
+    [
+        (broken.rank_of_members, set()),
+        (broken.rank_of_all, {"symbol_added"}),
+        (broken.ties_by_name, {"symbols_permuted", "symbols_renamed"}),
+        # A sum of floats hangs on the order of its terms.
+        (broken.others_mean, {"symbol_added", "symbols_permuted"}),
+    ],
+)
+def test_a_cross_section_may_look_at_members_only_and_not_at_their_order(column, caught):
+    build = broken.stage(whole=[column])
+    proof = broken.tried(build, cross_sectional=(column.__name__,))
+    assert broken.failed(proof) == caught
+    assert blames(proof, column.__name__)
+
+
+def test_back_adjusted_prices_are_caught_though_the_feature_is_scale_free():
+    proof = broken.tried(broken.stage(), adjusted=back_adjusted)
+    assert broken.failed(proof) >= ACTIONS
+    assert proof.check("later_dividend").counterexample.column == "five_bar_return"
+
+
+def test_back_adjusted_levels_are_caught_by_the_cut_off_alone():
+    proof = broken.tried(broken.stage(broken.price_level), adjusted=back_adjusted)
+    assert broken.failed(proof) == ACTIONS | {"future_cut_off"}
+
+
+def test_rows_that_hang_on_the_future_are_caught():
+    def dearest(panel: pl.DataFrame) -> pl.DataFrame:
+        return broken.stage()(panel).filter(panel["close"] > panel["close"].median())
+
+    assert broken.tried(dearest).check("future_cut_off").counterexample.column == "rows"
+
+
+def test_columns_that_hang_on_the_future_are_caught():
+    def counted(panel: pl.DataFrame) -> pl.DataFrame:
+        return broken.stage()(panel).with_columns(pl.lit(1.0).alias(f"of_{panel.height}"))
+
+    found = broken.tried(counted).check("future_cut_off").counterexample
+    assert found.column.startswith("of_")
+
+
+def test_a_column_that_no_bar_decides_is_exempt_where_it_is_named():
+    build = broken.stage(broken.bars_seen)
+    assert broken.failed(broken.tried(build)) == {"past_bar_changes"}
+    assert broken.tried(build, calendar=("bars_seen",)).holds
+
+
+def test_a_column_without_any_value_is_told_and_not_called_dead():
+    proof = broken.tried(broken.stage(broken.never_known))
+    assert proof.holds
+    assert proof.never_known == ("never_known",)
+    assert proof.sentence.endswith("no feature saw the future; never known here: never_known.")
+
+
+def test_a_panel_of_one_symbol_says_what_could_not_be_tried():
+    bars, acting = broken.market(60, 1)
+    case = Case(broken.stage(), bars.filter(pl.col("symbol") == "S0"), acting)
+    proof = prove(case, 10, warm_up=10, seed=0)
+    assert proof.holds
+    assert "10 checks, " in proof.sentence
+    assert "could not be tried: symbol_removed, symbols_permuted" in proof.sentence
+    leaking = Case(broken.stage(broken.negative_shift), case.bars, acting)
+    assert broken.failed(prove(leaking, 10, warm_up=10, seed=0)) >= FUTURES
+
+
+def test_a_failed_proof_stops_a_run_and_says_what_where_and_why():
+    proof = broken.tried(broken.stage(broken.negative_shift))
+    found = proof.checks[0].counterexample
+    assert found is not None
+    with pytest.raises(DataError) as stopped:
+        require_proof(proof)
+    for told in ("negative_shift", found.symbol, str(found.date), found.done, "seed 0"):
+        assert told in str(stopped.value)
+    assert proof.sentence.startswith("12 checks, ")
+    assert "8 failed. future_cut_off: negative_shift changes at S0 2020-01-" in proof.sentence
+
+
+def test_all_columns_at_fault_in_a_trial_are_named():
+    proof = broken.tried(broken.stage(broken.negative_shift, broken.whole_sample_rank))
+    found = proof.check("future_1e9").counterexample
+    assert {found.column, *found.others} == {"negative_shift", "whole_sample_rank"}
+
+
+def test_a_proof_survives_json_and_its_certificate_repeats_itself(sound):
+    assert Proof.model_validate_json(sound.model_dump_json()) == sound
+    again = broken.tried(broken.stage(broken.price_level)).certificate()
+    assert json.dumps(again) == json.dumps(sound.certificate())
+    assert again["holds"] is True
+    assert again["trials"] == sum(check.trials for check in sound.checks)
+    assert "seconds" not in json.dumps(again)
+
+
+def frame_of(*values: float | None) -> pl.DataFrame:
+    days = [FIRST + timedelta(days=i) for i in range(len(values))]
+    return pl.DataFrame({"symbol": "A", "date": days, "x": pl.Series(values, dtype=pl.Float64)})
+
+
+def test_masked_is_masked_whatever_its_bits_and_the_sign_of_zero_counts():
+    negative, signalling = np.array([0xFFF8 << 48, (0x7FF0 << 48) + 1], np.uint64).view(np.float64)
+    masked = [bits(frame_of(1.0, value)) for value in (None, np.nan, negative, signalling)]
+    assert all(first_difference(masked[0], other) is None for other in masked)
+    found = first_difference(bits(frame_of(1.0, 0.0)), bits(frame_of(1.0, -0.0)))
+    assert (found.columns, found.date) == (("x",), FIRST + timedelta(days=1))
+    assert first_difference(bits(frame_of(1.0)), bits(frame_of(np.nextafter(1.0, 2.0))))
+    assert first_difference(bits(frame_of(1.0)), bits(frame_of(None)))
+
+
+def test_cutoffs_lie_in_every_warm_up_and_at_the_very_end():
+    panel = panel_of(A=generated_bars(700, 0), B=generated_bars(600, 1))
+    late = panel.with_columns(
+        date=pl.when(pl.col("symbol") == "B")
+        .then(pl.col("date").dt.offset_by("100d"))
+        .otherwise("date")
+    )
+    days = sample_cutoffs(late, 200, warm_up=252, seed=0)
+    assert days == sorted(set(days))
+    assert len(days) == 200
+    assert days[-1] == FIRST + timedelta(days=698)
+    for first in (0, 100):
+        rows = [(day - FIRST).days - first for day in days]
+        assert any(0 <= row < 3 for row in rows)
+        assert any(100 <= row < 252 for row in rows)
+    assert sample_cutoffs(late, 200, 252, seed=0) == days
+    assert sample_cutoffs(late, 200, 252, seed=1) != days
+
+
+def test_a_short_panel_is_cut_at_each_of_its_dates_but_the_last():
+    panel = panel_of(A=generated_bars(9, 0))
+    assert sample_cutoffs(panel, 200, 5, seed=0) == panel["date"].to_list()[:-1]
+
+
+def test_a_sample_takes_long_histories_first_and_its_own_lot_among_equals():
+    panel = panel_of(**{f"S{i}": generated_bars(30 if i < 8 else 10, i) for i in range(10)})
+    panel = panel.sort("symbol", "date")
+    chosen = [sample_panel(panel, 3, 20, seed) for seed in range(6)]
+    for sample in chosen:
+        assert sample.height == 60
+        assert not {"S8", "S9"} & set(sample["symbol"])
+        assert sample["date"].min() == FIRST + timedelta(days=10)
+    assert len({tuple(sample["symbol"].unique().sort()) for sample in chosen}) > 1
+    assert sample_panel(panel, 3, 20, 0).equals(chosen[0])
+    assert sample_panel(panel, 50, 50, 0).equals(panel)
+
+
+def test_another_stocks_bars_are_real_bars_and_no_row_keeps_its_own():
+    panel = panel_of(A=generated_bars(30, 0), B=generated_bars(20, 1))
+    other = bars_of_another_stock(panel)
+    assert other["close"][:20].to_list() == panel["close"][30:].to_list()[::-1]
+    assert other["close"][30:].to_list() == panel["close"][:30].to_list()[:9:-1]
+    assert not (other["close"] == panel["close"]).any()
+
+
+def test_an_injected_split_is_one_that_forward_factors_undo():
+    bars, none = broken.market(60, 60)
+    none = none.clear()
+    day = FIRST + timedelta(days=40)
+    split = with_later_action(bars, none, day, 3.0, moved=True)
+    ex_date = day + timedelta(days=1)
+    assert split[1].rows() == [(name, ex_date, "split", 3.0) for name in ("S0", "S1")]
+    ours, theirs = (broken.adjusted_with_members(*x) for x in (split, (bars, none)))
+    np.testing.assert_allclose(ours.select(BAR), theirs.select(BAR), rtol=1e-12)
+    assert not split[0].filter(pl.col("date") > day).equals(bars.filter(pl.col("date") > day))

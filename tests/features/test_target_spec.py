@@ -1,0 +1,129 @@
+import itertools
+import re
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from tasks.lake.target_spec import TargetSpec
+
+
+def test_the_plain_default_is_what_it_was_and_an_old_manifest_still_means_it():
+    spec = TargetSpec()
+    assert (spec.kind, spec.horizon, spec.unit) == ("open_to_open", 1, "log_return")
+    assert TargetSpec(kind="open_to_open", horizon=5) == TargetSpec(horizon=5)
+    assert TargetSpec(horizon=5).definition == "open_to_open"
+
+
+@pytest.mark.parametrize(
+    ("fields", "unit", "name"),
+    [
+        ({"horizon": 5}, "log_return", "open_to_open(5)"),
+        ({"kind": "close_to_close"}, "log_return", "close_to_close(1)"),
+        ({"excess": "benchmark"}, "log_return", "open_to_open(1), excess over benchmark"),
+        ({"scale": "volatility"}, "log_return / volatility", "open_to_open(1), over volatility"),
+        (
+            {"horizon": 5, "excess": "universe", "form": "rank"},
+            "rank",
+            "open_to_open(5), excess over universe, rank",
+        ),
+        ({"scale": "volatility", "form": "rank"}, "rank", "open_to_open(1), over volatility, rank"),
+        ({"form": "direction"}, "direction", "open_to_open(1), direction"),
+        (
+            {"form": "direction", "dead_zone": 0.005},
+            "direction",
+            "open_to_open(1), direction beyond 0.005",
+        ),
+        (
+            {"kind": "triple_barrier", "horizon": 10, "barrier_up": 2.0},
+            "direction",
+            "triple_barrier(10), barriers +2 and -1",
+        ),
+    ],
+)
+def test_a_target_has_a_unit_and_a_short_name(fields, unit, name):
+    spec = TargetSpec(**fields)
+    assert (spec.unit, spec.name) == (unit, name)
+    assert spec.definition == re.sub(r"\(\d+\)", "", name)
+    assert TargetSpec(**spec.model_dump(mode="json")) == spec
+    assert TargetSpec.model_validate_json(spec.model_dump_json()) == spec
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        (
+            {"kind": "triple_barrier", "excess": "universe"},
+            "excess='universe' means nothing for kind='triple_barrier', whose label is the barrier "
+            "touched first; leave it at 'none' or choose a kind that is a return.",
+        ),
+        ({"kind": "triple_barrier", "scale": "volatility"}, "scale='volatility' means nothing"),
+        ({"kind": "triple_barrier", "form": "rank"}, "form='rank' means nothing"),
+        ({"kind": "triple_barrier", "dead_zone": 0.1}, "choose a kind that is a return."),
+        (
+            {"barrier_up": 2},
+            "barrier_up=2.0 means nothing for kind='open_to_open', which has no barriers; leave "
+            "it at 1.0 or choose kind='triple_barrier'.",
+        ),
+        ({"kind": "close_to_close", "barrier_down": 0.5}, "barrier_down=0.5 means nothing for"),
+        (
+            {"dead_zone": 0.01},
+            "dead_zone=0.01 means nothing for form='value', as only a direction has values that "
+            "count as 0; leave it at 0.0 or choose form='direction'.",
+        ),
+        ({"form": "rank", "dead_zone": 0.01}, "means nothing for form='rank'"),
+    ],
+)
+def test_what_means_nothing_together_is_refused_with_what_to_do(fields, message):
+    with pytest.raises(ValidationError, match=re.escape(message)):
+        TargetSpec(**fields)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"horizon": 0}, {"horizon": 61}, {"kind": "open_to_close"}, {"excess": "sector"},
+        {"form": "direction", "dead_zone": -0.1}, {"horizons": 5},
+        {"kind": "triple_barrier", "barrier_up": 0},
+        {"kind": "triple_barrier", "barrier_down": 21},
+    ],
+)  # fmt: skip
+def test_values_out_of_bounds_are_refused(fields):
+    with pytest.raises(ValidationError):
+        TargetSpec(**fields)
+
+
+def every_spec():
+    kinds = ("open_to_open", "close_to_close")
+    for kind, excess, scale, form in itertools.product(
+        kinds,
+        ("none", "universe", "benchmark"),
+        ("none", "volatility"),
+        ("value", "rank", "direction"),
+    ):
+        yield TargetSpec(kind=kind, horizon=3, excess=excess, scale=scale, form=form)
+    yield TargetSpec(kind="triple_barrier", horizon=3)
+
+
+def test_no_two_targets_share_their_name_or_their_meaning():
+    specs = list(every_spec())
+    assert len({spec.name for spec in specs}) == len(specs)
+    assert len({spec.meaning for spec in specs}) == len(specs)
+    assert all("3 sessions" in spec.meaning for spec in specs)
+    assert "1 session later" in TargetSpec().meaning
+    beyond = TargetSpec(form="direction", dead_zone=0.01)
+    assert "no further than 0.01 from it" in beyond.meaning
+
+
+def test_only_a_log_return_errs_as_widely_as_its_symbol_moves():
+    volatility = np.array([0.01, 0.03])
+    for spec in every_spec():
+        expected = volatility if spec.unit == "log_return" else [1.0, 1.0]
+        np.testing.assert_array_equal(spec.spread(volatility), expected)
+
+
+def test_every_field_is_described_and_bounded_for_the_form():
+    for name, field in TargetSpec.model_json_schema()["properties"].items():
+        assert len(field["description"]) > 20, name
+        assert "enum" in field or field["type"] in ("integer", "number"), name
+        assert "enum" in field or "maximum" in field, name

@@ -1,0 +1,41 @@
+from datetime import date
+
+import pytest
+from rich.console import Console
+
+from flows.show import forecast_table
+
+
+def shown(**changes):
+    row = {
+        "rank": 1, "symbol": "AAA", "mean": 0.0123, "q05": -0.25, "q95": 0.31, "horizon": 5,
+        "cutoff": date(2024, 1, 2), "model": "m", "gate": "ungated", "origin": "live",
+        "tradable": True, "target": "open_to_open", "unit": "log_return",
+    }  # fmt: skip
+    console = Console(width=160)
+    with console.capture() as capture:
+        console.print(forecast_table([row | changes]))
+    return " ".join(capture.get().split())
+
+
+def test_log_returns_are_shown_in_per_cent():
+    text = shown()
+    assert "(ungated) · 5 session(s) from the next open · tradable" in text
+    assert "forecast % " in text
+    assert "+1.230 -25.00 … +31.00" in text
+
+
+@pytest.mark.parametrize(
+    ("target", "unit", "begins"),
+    [
+        ("open_to_open, excess over universe, rank", "rank", "the next open"),
+        ("close_to_close, over volatility", "log_return / volatility", "this close"),
+        ("triple_barrier, barriers +2 and -1", "direction", "the next open"),
+    ],
+)
+def test_other_units_are_shown_as_they_are_with_what_they_mean(target, unit, begins):
+    text = shown(target=target, unit=unit)
+    assert f"· {target} · 5 session(s) from {begins} ·" in text
+    assert f"forecast ({unit}) " in text
+    assert "%" not in text.replace("90 %", "")
+    assert "+0.0123 -0.250 … +0.310" in text

@@ -1,0 +1,75 @@
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from models.bundle import Bundle
+from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
+from tasks.publishing.manifest import build_manifest, causality_of
+from tasks.publishing.material import report_material
+from tests.publishing import material
+
+CUTOFF = date(2012, 11, 30)
+PROOF = {"holds": True, "sentence": "12 checks, 1,640 trials, no feature saw the future."}
+
+
+def manifest(evaluation: Artifact, **more: Any) -> dict[str, Any]:
+    recipe = {
+        "name": "sample", "universe": {"exchange": "XNYS"}, "provider": {"kind": "sample"},
+        "target": {"kind": "open_to_open", "horizon": 1},
+        "features": {"features": ["rsi(14)"], "lookback": 126}, "window": {"lookback": 20},
+        "network": {"cell": "gru"}, "training": {"seeds": [0], "max_windows_per_epoch": None},
+        "splits": {"folds": 4, "scheme": "rolling", "test": 60},
+    }  # fmt: skip
+    span = {"start": "2000-10-02", "end": "2012-11-29", "labels_by": "2012-11-30"}
+    known_by = datetime(2026, 11, 20, 22, 10, tzinfo=UTC)
+    return build_manifest(
+        model="gru-h1-20121130",
+        recipe=recipe,
+        symbols=["AAPL", "IBM"],
+        refit={"spans": {"fit": span}, "windows": {"fit": 9_012}, "scaler": {}},
+        epochs=4,
+        evaluation=evaluation,
+        summary={**material.make_summary(), "offsets": {}},
+        tables=[
+            TableRef(table="bars", cutoff=CUTOFF, known_by=known_by, symbols=(), rows=1, digest="0")
+        ],
+        survivorship="Nobody is missing.",
+        fingerprint={"device": "cpu"},
+        **more,
+    )
+
+
+@pytest.fixture
+def evaluation(tmp_path: Path) -> Artifact:
+    days = material.sessions(20)
+    frames = {
+        "daily": material.make_daily(days), "equity": material.make_equity(days),
+        "curves": material.make_curves(), "predictions": material.make_predictions(["A"], days),
+    }  # fmt: skip
+    return write_artifact(tmp_path, "evaluation", "k", write_frames(frames, {"network": "gru"}))
+
+
+def test_the_manifest_carries_the_certificate_as_it_is(evaluation: Artifact):
+    made = manifest(evaluation, causality=PROOF)
+    assert made["causality"] == PROOF
+    assert causality_of(made) == PROOF["sentence"]
+
+
+def test_a_manifest_without_a_proof_does_not_pass_for_one(evaluation: Artifact):
+    bare = manifest(evaluation)
+    assert bare["causality"] is None
+    assert {causality_of(bare), causality_of({})} == {"not proved when this model was trained."}
+
+
+@pytest.mark.parametrize(
+    ("proof", "causal"), [(PROOF, True), (PROOF | {"holds": False}, False), (None, None)]
+)
+def test_the_report_is_told_whether_the_proof_held(
+    tmp_path: Path, evaluation: Artifact, proof: dict[str, Any] | None, causal: bool | None
+):
+    bundle = Bundle(manifest(evaluation, causality=proof), weights=[], card="", sha256="0")
+    made = report_material(tmp_path, bundle, None, refused=material.make_curves().clear())
+    assert made.causal is causal
+    assert made.causality == causality_of(bundle.manifest)
