@@ -59,23 +59,8 @@ def check_panel(panel: pl.DataFrame) -> NDArray[np.int64]:
     # Of a lazy frame pandera checks the columns and their types alone.
     require(PANEL, panel.lazy(), "The panel breaks its contract", _MEND)
     lengths = _check_keys(panel, "panel")
-    bounds = panel.select(
-        pl.col(*_PRICES, "volume").min().name.prefix("least_"),
-        pl.col(*_PRICES, "volume").max().name.prefix("most_"),
-    ).row(0, named=True)
     for name in (*_PRICES, "volume"):
-        least, most = bounds[f"least_{name}"], bounds[f"most_{name}"]
-        if least is not None and (least < 0.0 or (least == 0.0 and name in _PRICES)):
-            raise DataError(
-                f"The panel breaks its contract: {name} is {least}, and "
-                f"{'a price must be positive' if name in _PRICES else 'no volume is negative'}; "
-                "mend what made it."
-            )
-        if most == float("inf"):
-            rows = panel.get_column(name).is_infinite().sum()
-            raise DataError(
-                f"The panel column {name} is infinite in {rows} rows; mask them as null."
-            )
+        _check_bounds(panel.get_column(name), name in _PRICES)
     return lengths
 
 
@@ -98,15 +83,37 @@ def check_features(frame: pl.DataFrame, spec: FeatureSpec) -> None:
         )
 
 
+def _check_bounds(column: pl.Series, price: bool) -> None:
+    # polars looks past nulls and NaN, numpy is faster where there are none.
+    values = column.to_numpy() if not column.null_count() else None
+    if values is None or not len(values) or np.isnan(least := values.min()):
+        least, most = column.min(), column.max()
+    else:
+        most = values.max()
+    if least is None or most is None:
+        return
+    if least < 0.0 or (price and least == 0.0):  # type: ignore[operator]
+        raise DataError(
+            f"The panel breaks its contract: {column.name} is {least}, and "
+            f"{'a price must be positive' if price else 'no volume is negative'}; {_MEND}."
+        )
+    if most == float("inf"):
+        raise DataError(
+            f"The panel column {column.name} is infinite in {column.is_infinite().sum()} rows; "
+            "mask them as null."
+        )
+
+
 def _check_keys(frame: pl.DataFrame, name: str) -> NDArray[np.int64]:
     """Returns the lengths of the symbols' runs, which must ascend, as the dates within each."""
-    runs = frame.get_column("symbol").rle().struct.unnest()
-    lengths = runs["len"].to_numpy().astype(np.int64)
-    starts = np.cumsum(lengths) - lengths
+    symbols = frame.get_column("symbol")
+    borders = (symbols != symbols.shift(1)).fill_null(True).arg_true()
+    starts = borders.to_numpy().astype(np.int64)
     days = frame.get_column("date").to_physical().to_numpy()
     later = np.diff(days, prepend=days[:1]) > 0
     later[starts] = True
-    wrong = starts[(runs["value"] <= runs["value"].shift(1)).fill_null(False).to_numpy()]
+    heads = symbols.gather(borders)
+    wrong = starts[(heads <= heads.shift(1)).fill_null(False).to_numpy()]
     if len(wrong) or not later.all():
         rows = np.union1d(wrong, np.flatnonzero(~later))
         symbol, day = frame.select("symbol", "date").row(int(rows[0]))
@@ -114,4 +121,4 @@ def _check_keys(frame: pl.DataFrame, name: str) -> NDArray[np.int64]:
             f"The {name} is not sorted by symbol and date without repeats, first at {symbol} {day} "
             f"({len(rows)} rows); sort it and drop the repeats."
         )
-    return lengths
+    return np.diff(starts, append=frame.height)

@@ -1,46 +1,37 @@
 """Computes feature columns over a panel.
 
 1. The panel is checked: sorted by symbol and date, so that each symbol is one slice.
-2. A thread takes a chunk of symbols, lays their bars one after the other with a NaN bar between
-   them, and gives the whole to each indicator that begins anew after a NaN; the others get the
-   symbols one by one. The kernels run without the GIL; chunks are small enough for the caches.
-3. The values, float64 inside, become scale-free and go into float32 columns that exist beforehand.
+2. The indicators that are made of kernels and arithmetic alone (`joined`) are run on nodes, once,
+   which gives a program of all their steps, each once (`kernels/graph.py`, `kernels/program.py`).
+3. A thread takes a chunk of symbols and runs the program on it, compiled, without the GIL
+   (`kernels/machine.py`). Other indicators are called for each symbol.
+4. The values, float64 inside, become scale-free and go into float32 columns that exist beforehand.
    The first `lookback` rows of a symbol, and what is not finite, are NaN there: masked.
 
 The columns of the result are those arrays, not copies: 12 million rows of 28 features are 1.4 GB.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import numpy as np
 import polars as pl
-from numba import njit
 from numpy.typing import NDArray
 
 from tasks.features.contracts import check_panel
 from tasks.features.indicators.calendar.days import CALENDAR_COLUMNS, calendar_columns
 from tasks.features.indicators.columns import BAR_COLUMNS, Columns
 from tasks.features.indicators.entry import Array, Feature
+from tasks.features.kernels.graph import Graph
+from tasks.features.kernels.machine import run
+from tasks.features.kernels.program import Output, Program, assemble
 
-# Rows of a chunk: a column takes 160 kB, and the few of an indicator stay in a core's own cache.
+# Rows of a chunk: a column takes 160 kB, and the few of a step stay in a core's own cache.
 _CHUNK = 20_200
-
-
-@dataclass(frozen=True)
-class _Chunk:
-    """Some symbols: where each begins in the panel, where among the joined bars, how long it is."""
-
-    starts: NDArray[np.int64]
-    places: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-
-    @property
-    def rows(self) -> int:
-        return int(self.places[-1] + self.lengths[-1]) if len(self.lengths) else 0
+_COLUMNS = (*BAR_COLUMNS, *CALENDAR_COLUMNS)
 
 
 def compute(
@@ -73,32 +64,74 @@ def fill(
     """Writes the features' columns into `out`, [F, N] float32 or float64; see `compute`."""
     lengths = check_panel(panel)
     bars = {name: _array(panel.get_column(name)) for name in BAR_COLUMNS}
-    needed = {c for f in features for c in f.indicator.columns if c in CALENDAR_COLUMNS}
-    if needed:
+    if any(column in CALENDAR_COLUMNS for f in features for column in f.indicator.columns):
         bars |= calendar_columns(panel.get_column("date"), sessions)
     plain = [feature.plain for feature in features]
-    needs = [feature.lookback for feature in plain]
-    shared = frozenset(part.key for feature in features for part in _parts(feature))
+    program = _program(plain, wide=out.dtype == np.float64)
+    if len(program.steps):
+        _run(program, bars, lengths, out)
+    for row, feature in enumerate(plain):
+        if not feature.indicator.joined:
+            _call(feature, bars, lengths, out[row])
 
-    def work(chunk: _Chunk) -> None:
+
+def _program(features: Sequence[Feature], wide: bool) -> Program:
+    """Returns the steps of all the features that are made of kernels alone."""
+    graph = Graph()
+    columns = Columns({name: graph.column(i) for i, name in enumerate(_COLUMNS)})
+    outputs = []
+    for row, feature in enumerate(features):
+        if feature.indicator.joined:
+            value = columns.textbook(feature)
+            scale, shift = columns.scale(feature)
+            outputs.append(Output(value, scale, shift, feature.lookback, row, wide))
+    return assemble(graph, outputs)
+
+
+def _run(
+    program: Program, bars: Mapping[str, Array], lengths: NDArray[np.int64], out: NDArray
+) -> None:
+    none = np.empty(0)
+    columns = tuple(_read_only(bars.get(name, none)) for name in _COLUMNS)
+    chunks = _chunks(lengths)
+    width = max((int(c[-1, 1] + c[-1, 2]) for c in chunks), default=0)
+    narrow = out if out.dtype == np.float32 else np.empty((0, 0), dtype=np.float32)
+    wide = out if out.dtype == np.float64 else np.empty((0, 0))
+    waiting = iter(chunks)
+
+    def work() -> None:
+        memory = np.empty((program.rows, width))
+        for chunk in waiting:
+            run(program.steps, program.reals, columns, chunk, memory, narrow, wide)
+
+    _in_threads([work] * min(_threads(), len(chunks)))
+
+
+def _call(
+    feature: Feature, bars: Mapping[str, Array], lengths: NDArray[np.int64], out: NDArray
+) -> None:
+    """Writes the column of an indicator that takes one symbol at a time."""
+    ends = np.cumsum(lengths)
+
+    def work(start: int, end: int) -> None:
+        # Copies: a function of one's own may write into what it is given.
+        own = Columns({name: column[start:end].copy() for name, column in bars.items()})
         # Overflow and invalid operations end as infinity or NaN, and are masked.
         with np.errstate(all="ignore"):
-            joined = Columns(_joined(bars, chunk), shared)
-            for row, feature in enumerate(plain):
-                divisor, shift = joined.scale(feature)
-                if feature.indicator.joined:
-                    values = joined.textbook(feature)
-                else:
-                    values = _one_by_one(joined, chunk, feature)
-                places = chunk.starts, chunk.places, chunk.lengths
-                if divisor is None:
-                    _deliver(values, *places, needs[row], out[row])
-                else:
-                    _deliver_scaled(values, divisor, shift, *places, needs[row], out[row])
+            value = own.scale_free(feature).astype(out.dtype)
+        value[: feature.lookback] = np.nan
+        out[start:end] = np.where(np.isfinite(value), value, np.nan)
 
+    _in_threads(
+        [partial(work, end - length, end) for end, length in zip(ends, lengths, strict=True)]
+    )
+
+
+def _in_threads(work: Sequence[Callable[[], None]]) -> None:
     with ThreadPoolExecutor(_threads()) as threads:
-        # The list raises what a thread raised.
-        list(threads.map(work, _chunks(lengths)))
+        for done in [threads.submit(one) for one in work]:
+            # Raises what a thread raised.
+            done.result()
 
 
 def _threads() -> int:
@@ -112,78 +145,25 @@ def _array(column: pl.Series) -> Array:
     return column.fill_null(np.nan).to_numpy() if column.null_count() else column.to_numpy()
 
 
-def _parts(feature: Feature) -> list[Feature]:
-    """Returns the indicators that a feature stands on, theirs included."""
-    return [inner for part in feature.parts for inner in (part, *_parts(part))]
+def _read_only(column: Array) -> Array:
+    # Arrays of one kind, for the compiled code: a polars column is read-only.
+    view = np.ascontiguousarray(column)[:]
+    view.flags.writeable = False
+    return view
 
 
-def _chunks(lengths: NDArray[np.int64]) -> list[_Chunk]:
-    """Returns the symbols in groups of about _CHUNK rows, whole symbols each."""
+def _chunks(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+    """Returns the symbols in groups of about _CHUNK rows, whole symbols each.
+
+    Each is [S, 3]: where a symbol begins in the panel, where among those of the chunk with one row
+    between them, and its length.
+    """
     ends = np.cumsum(lengths)
-    groups = np.searchsorted(np.arange(0, ends[-1] if len(ends) else 0, _CHUNK), ends, "left")
+    groups = (ends - 1) // _CHUNK
     borders = np.flatnonzero(np.diff(groups, prepend=-1))
     chunks = []
     for first, last in zip(borders, [*borders[1:], len(lengths)], strict=True):
         mine = lengths[first:last]
-        # One more row a symbol, for the NaN bar after it.
-        places = np.cumsum(mine + 1) - (mine + 1)
-        chunks.append(_Chunk(ends[first:last] - mine, places, mine))
+        beside = np.cumsum(mine + 1) - (mine + 1)
+        chunks.append(np.stack([ends[first:last] - mine, beside, mine], axis=1))
     return chunks
-
-
-def _joined(bars: Mapping[str, Array], chunk: _Chunk) -> dict[str, Array]:
-    joined = {}
-    for name, column in bars.items():
-        laid = np.full(chunk.rows, np.nan)
-        for start, place, length in zip(chunk.starts, chunk.places, chunk.lengths, strict=True):
-            laid[place : place + length] = column[start : start + length]
-        joined[name] = laid
-    return joined
-
-
-def _one_by_one(joined: Columns, chunk: _Chunk, feature: Feature) -> Array:
-    """Returns the textbook values of an indicator that takes one symbol at a time."""
-    values = np.full(chunk.rows, np.nan)
-    own = {name: joined[name] for name in joined if name in BAR_COLUMNS + CALENDAR_COLUMNS}
-    for place, length in zip(chunk.places, chunk.lengths, strict=True):
-        here = slice(place, place + length)
-        # Copies: a function of one's own may write into what it is given.
-        alone = Columns({name: column[here].copy() for name, column in own.items()})
-        values[here] = alone.textbook(feature)
-    return values
-
-
-_compiled = njit(nogil=True, cache=True, error_model="numpy")
-_ENDLESS = np.float32(np.inf)
-_MASKED = np.float32(np.nan)
-
-
-@_compiled
-def _deliver(values, starts, places, lengths, lookback, out):  # type: ignore[no-untyped-def]
-    """Writes each symbol's rows into their place, masked in warm-up and where not finite.
-
-    What float32 cannot hold is infinite there: float64 results are bound by it too.
-    """
-    for s in range(starts.size):
-        warm = min(lookback, lengths[s])
-        out[starts[s] : starts[s] + warm] = np.nan
-        mine = out[starts[s] + warm : starts[s] + lengths[s]]
-        made = values[places[s] + warm : places[s] + lengths[s]]
-        for i in range(mine.size):
-            mine[i] = made[i] if abs(np.float32(made[i])) < _ENDLESS else _MASKED
-
-
-@_compiled
-def _deliver_scaled(  # type: ignore[no-untyped-def]
-    values, divisor, shift, starts, places, lengths, lookback, out
-):
-    """Does what `_deliver` does with values / divisor - shift."""
-    for s in range(starts.size):
-        warm = min(lookback, lengths[s])
-        out[starts[s] : starts[s] + warm] = np.nan
-        mine = out[starts[s] + warm : starts[s] + lengths[s]]
-        made = values[places[s] + warm : places[s] + lengths[s]]
-        unit = divisor[places[s] + warm : places[s] + lengths[s]]
-        for i in range(mine.size):
-            value = made[i] / unit[i] - shift
-            mine[i] = value if abs(np.float32(value)) < _ENDLESS else _MASKED

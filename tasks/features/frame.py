@@ -44,7 +44,7 @@ class Exchange:
 
     Attributes:
         sessions: those held over the panel's span; labels are counted in them.
-        scheduled: those that were expected, past the panel's end; the calendar features see them.
+        scheduled: those that were expected, around it too; the calendar features see them.
     """
 
     sessions: Sequence[date]

@@ -12,6 +12,7 @@ from pydantic import (
     field_validator,
 )
 
+from models.errors import near
 from tasks.features.names import parse
 from tasks.features.sets import CLASSIC, SETS, expand
 
@@ -23,6 +24,14 @@ def _expanded(given: Any) -> Any:
     if isinstance(given, list | tuple):
         return tuple(n for g in given for n in (expand(g) if isinstance(g, str) else (g,)))
     return given
+
+
+def _written(text: str) -> str:
+    """Returns a feature's name as it is parsed; what nearly names a set is told so."""
+    try:
+        return parse(text).name
+    except ValueError as error:
+        raise ValueError(f"{error}{near(text.partition('|')[0].strip(), SETS)}") from None
 
 
 class FeatureSpec(BaseModel):
@@ -38,7 +47,7 @@ class FeatureSpec(BaseModel):
         description="Earlier bars that every usable row must have, in bars.",
     )
     features: Annotated[
-        tuple[Annotated[str, AfterValidator(lambda text: parse(text).name)], ...],
+        tuple[Annotated[str, AfterValidator(_written)], ...],
         BeforeValidator(_expanded),
     ] = Field(
         CLASSIC,

@@ -14,8 +14,8 @@ from tasks.lake.store import read_reference
 from tasks.lake.target_spec import TargetSpec
 from tasks.lake.task import cached_stage, log
 
-# Days past the cutoff that the exchange's calendar is read for: a month's end and a holiday.
-_AHEAD = timedelta(days=60)
+# Days around the panel that the exchange's calendar is read for: a month's ends and a holiday.
+_AROUND = timedelta(days=60)
 
 
 @cached_stage("features", run_name="features to {bars.cutoff}")
@@ -63,8 +63,9 @@ def build_features(
 
 
 def exchange_days(name: str, first: date, cutoff: date) -> Exchange:
-    """Returns an exchange's sessions over a panel, and those that were expected past its end."""
-    return Exchange(sessions(name, first, cutoff), scheduled_sessions(name, first, cutoff + _AHEAD))
+    """Returns an exchange's sessions over a panel, and those that were expected around it."""
+    expected = scheduled_sessions(name, first - _AROUND, cutoff + _AROUND)
+    return Exchange(sessions(name, first, cutoff), expected)
 
 
 def _exchanges(members: Membership) -> list[str]:

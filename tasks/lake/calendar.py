@@ -59,12 +59,12 @@ def scheduled_sessions(exchange: str, start: date, end: date) -> list[date]:
     """Returns the sessions as they were expected: with the weekdays that fell out unforeseen.
 
     What is counted towards a day ahead must be counted on these, for nobody knew on 2001-09-10 that
-    the week was over. `end` is cut to the day that the calendar reaches.
+    the week was over. The span is cut to the days that the calendar reaches.
     """
     schedule = _schedule(exchange)
-    held = known_sessions(exchange, start, end)
-    fallen = {d for d in schedule.unforeseen if start <= d <= end and d.weekday() < 5}
-    return sorted(fallen.union(held))
+    first, last = max(start, schedule.start), min(end, schedule.days[-1])
+    fallen = {d for d in schedule.unforeseen if first <= d <= last and d.weekday() < 5}
+    return sorted(fallen.union(sessions(exchange, first, last)))
 
 
 def is_session(exchange: str, day: date) -> bool:

@@ -9,6 +9,8 @@ import polars as pl
 
 BAR = ("open", "high", "low", "close", "volume")
 FIRST = date(2020, 1, 1)
+# Every day is a session, also before the generated panels and after them.
+SESSIONS = [FIRST + timedelta(days=day) for day in range(-60, 26_000)]
 
 
 def generated_bars(count: int, seed: int) -> dict[str, np.ndarray]:
@@ -23,6 +25,17 @@ def generated_bars(count: int, seed: int) -> dict[str, np.ndarray]:
         "close": close,
         "volume": np.exp(draw.normal(14.0, 0.7, count)),
     }
+
+
+def varied_bars(seed: int) -> dict[str, np.ndarray]:
+    """Such a walk of 600 to 800 bars, whose volatility, price and volume hang on the seed too."""
+    draw = np.random.default_rng([seed, 1])
+    bars = generated_bars(int(draw.integers(600, 801)), seed)
+    # Of a bar's log prices: twice as far apart is twice as volatile.
+    wider, dearer = np.exp(draw.uniform([-1.9, -4.0], [1.1, 4.0]))
+    busier, steadier = draw.uniform([-8.0, 0.2], [4.0, 1.2])
+    prices = {name: dearer * 80.0 * (bars[name] / 80.0) ** wider for name in BAR[:4]}
+    return prices | {"volume": np.exp(busier) * bars["volume"] ** steadier}
 
 
 def flat_bars(count: int) -> dict[str, np.ndarray]:
@@ -46,7 +59,7 @@ def panel_of(**symbols: dict[str, np.ndarray]) -> pl.DataFrame:
 
 @cache
 def real_bars(symbol: str) -> dict[str, np.ndarray]:
-    """As-traded daily bars, March 2000 to March 2013 (GOOG from 2004)."""
+    """As-traded daily bars, March 2000 to March 2013 (GOOG from 2004, FB from 2012)."""
     path = files("bokeh_sampledata") / "_data" / "stocks.csv.gz"
     frame = pl.read_csv(path.read_bytes()).filter(pl.col("Ticker") == symbol)
     return {

@@ -24,6 +24,39 @@ def test_history_before_the_last_twenty_years_is_known():
     ]
 
 
+def test_nobody_expected_the_sessions_that_fell_out_to_fall_out():
+    days = calendar.scheduled_sessions("XNYS", date(2001, 9, 10), date(2001, 9, 18))
+    assert days == [date(2001, 9, day) for day in (10, 11, 12, 13, 14, 17, 18)]
+    # The hurricane of 2012 closed a Monday and a Tuesday.
+    days = calendar.scheduled_sessions("XNYS", date(2012, 10, 26), date(2012, 10, 31))
+    assert days == [date(2012, 10, day) for day in (26, 29, 30, 31)]
+
+
+@pytest.mark.parametrize("year", range(1990, 2025))
+def test_holidays_that_return_every_year_were_expected(year):
+    span = date(year, 1, 1), date(year, 12, 31)
+    expected = calendar.scheduled_sessions("XNYS", *span)
+    held = calendar.sessions("XNYS", *span)
+    assert expected == sorted(expected)
+    assert set(held) <= set(expected)
+    # New York has never lost more than four sessions of a year, and never one on these days.
+    assert len(expected) - len(held) <= 4
+    assert not {date(year, 7, 4), date(year, 12, 25), date(year, 1, 1)} & set(expected)
+    assert all(day.weekday() < 5 for day in expected)
+    thanksgiving = [date(year, 11, day) for day in range(22, 29)]
+    assert [d for d in thanksgiving if d.weekday() == 3 and d in expected] == []
+
+
+def test_expected_sessions_end_where_the_calendar_does():
+    # The calendar of Tokyo knows closings of years that it does not reach.
+    reached = calendar.known_sessions("XTKS", date(2020, 1, 1), date(2300, 1, 1))
+    expected = calendar.scheduled_sessions("XTKS", date(2020, 1, 1), date(2300, 1, 1))
+    assert expected[-1] == reached[-1]
+    # That of New York knows some of before its beginning.
+    span = date(1929, 1, 1), date(1960, 1, 29)
+    assert calendar.scheduled_sessions("XNYS", *span) == calendar.known_sessions("XNYS", *span)
+
+
 def test_a_half_day_closes_at_one_in_new_york():
     assert calendar.session_open("XNYS", date(2013, 11, 29)) == datetime(
         2013, 11, 29, 14, 30, tzinfo=UTC

@@ -13,13 +13,13 @@ def first_causal_violation(
 ) -> str | None:
     """Returns what moved, where and why, or None; goes with its call in tests/features."""
     until = pl.col("date") <= cutoff
-    whole = bits(build(panel).filter(until))
+    whole = bits(build(panel), cutoff)
     for told, other in {
         "cut off": panel.filter(until),
         "masked": changes.with_future(panel, changes.constant_bars(panel, float("nan")), cutoff),
         "set to 1e9": changes.with_future(panel, changes.constant_bars(panel, 1e9), cutoff),
     }.items():
-        found = moved(whole, bits(build(other).filter(until)), f"what follows {cutoff} is {told}")
+        found = moved(whole, bits(build(other), cutoff), f"what follows {cutoff} is {told}")
         if found:
             return found.sentence
     return None

@@ -28,11 +28,17 @@ class Difference:
     date: date
 
 
-def bits(frame: pl.DataFrame) -> pl.DataFrame:
-    """Returns the frame sorted by symbol and date, floats as integers, masked values null."""
-    return frame.with_columns(
-        pl.col(real).fill_nan(None).reinterpret(dtype=whole) for real, whole in _AS_INTEGER.items()
-    ).sort(KEYS)
+def bits(frame: pl.DataFrame, until: date | None = None) -> pl.DataFrame:
+    """Returns the rows up to a date by symbol and date, floats as integers, masked values null."""
+    rows = frame.lazy() if until is None else frame.lazy().filter(pl.col("date") <= until)
+    return (
+        rows.with_columns(
+            pl.col(real).fill_nan(None).reinterpret(dtype=whole)
+            for real, whole in _AS_INTEGER.items()
+        )
+        .sort(KEYS)
+        .collect()
+    )
 
 
 def first_difference(one: pl.DataFrame, other: pl.DataFrame) -> Difference | None:

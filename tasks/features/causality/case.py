@@ -64,8 +64,7 @@ class Case:
 
     def built(self, panel: pl.DataFrame, until: date | None = None) -> pl.DataFrame:
         """Returns the bits of what is built of a panel, up to a date."""
-        frame = self.build(panel)
-        return bits(frame if until is None else frame.filter(pl.col("date") <= until))
+        return bits(self.build(panel), until)
 
     def own(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Returns the frame without the columns that look at other symbols."""

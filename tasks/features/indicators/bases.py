@@ -53,10 +53,10 @@ def average_volume(volume: Array, period: int) -> Array:
     return rolling_mean(volume, period)
 
 
-def mean_and_sd(values: Array, period: int) -> Array:
-    """Returns mean and population standard deviation of n values, [2, N]."""
+def mean_and_sd(values: Array, period: int) -> tuple[Array, Array]:
+    """Returns mean and population standard deviation of n values."""
     mean, squares = rolling_squares(values, period)
-    return np.stack([mean, np.sqrt(squares / period)])
+    return mean, np.sqrt(squares / period)
 
 
 EMA = Indicator(
@@ -81,6 +81,6 @@ DONCHIAN_LOWER = Indicator(
 AVERAGE_VOLUME = Indicator(
     "volume", average_volume, ("volume",), (20,), need.window, "volume", joined=True
 )
-# Two rows each: for others to stand on, and no indicators themselves.
+# Two columns each: for others to stand on, and no indicators themselves.
 CLOSE_SPREAD = Indicator("trend", mean_and_sd, ("close",), (20,), need.window, joined=True)
 VOLUME_SPREAD = Indicator("volume", mean_and_sd, ("volume",), (20,), need.window, joined=True)

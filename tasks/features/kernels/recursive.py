@@ -9,6 +9,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tasks.features.kernels.graph import primitive
+
 Array = NDArray[np.float64]
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
@@ -70,13 +72,13 @@ def _smooth_four(values, out, begins, steps, weight):
 
 
 @_compiled
-def smoothed(values: Array, period: int, weight: float) -> Array:
-    """Returns level += weight * (value - level), begun at the plain mean of `period` values.
+def write_smoothed(out, values, period, weight):
+    """Writes level += weight * (value - level), begun at the plain mean of `period` values.
 
     A step waits for the one before it, so that four runs take hardly longer than one: they are
     smoothed side by side.
     """
-    out = np.full(values.size, np.nan)
+    out[:] = np.nan
     runs = _runs(values)
     kept = 0
     for r in range(runs.shape[0]):
@@ -98,25 +100,29 @@ def smoothed(values: Array, period: int, weight: float) -> Array:
             _smooth(values, out, runs[r + k, 0] + steps, runs[r + k, 1], weight)
     for r in range(together, kept):
         _smooth(values, out, runs[r, 0], runs[r, 1], weight)
+
+
+@primitive("smoothed")
+def smoothed(values: Array, period: int, weight: float) -> Array:
+    """Returns level += weight * (value - level), begun at the plain mean of `period` values."""
+    out = np.empty(values.size)
+    write_smoothed(out, values, period, weight)
     return out
 
 
-@_compiled
 def exponential_mean(values: Array, period: int) -> Array:
     """Returns the exponential average with weight 2 / (period + 1)."""
     return smoothed(values, period, 2.0 / (period + 1))
 
 
-@_compiled
 def wilder_mean(values: Array, period: int) -> Array:
     """Returns Wilder's average, the exponential one with weight 1 / period."""
     return smoothed(values, period, 1.0 / period)
 
 
 @_compiled
-def running_total(values: Array) -> Array:
-    """Returns the sum since the run began."""
-    out = np.empty_like(values)
+def write_total(out, values):
+    """Writes the sum since the run began."""
     total = 0.0
     for t in range(values.size):
         if values[t] != values[t]:
@@ -125,17 +131,24 @@ def running_total(values: Array) -> Array:
             continue
         total += values[t]
         out[t] = total
+
+
+@primitive("total")
+def running_total(values: Array) -> Array:
+    """Returns the sum since the run began."""
+    out = np.empty(values.size)
+    write_total(out, values)
     return out
 
 
 @_compiled
-def adaptive_mean(values: Array, period: int, fast: int, slow: int) -> Array:
-    """Returns Kaufman's adaptive average, begun at the value before the first that has a span.
+def write_adaptive(out, values, period, fast, slow):
+    """Writes Kaufman's adaptive average, begun at the value before the first that has a span.
 
     Its weight runs from that of `slow` to that of `fast` bars with the share of the path that led
     somewhere: |change over period| / sum of |one-bar changes|; 1 where nothing moved.
     """
-    out = np.full(values.size, np.nan)
+    out[:] = np.nan
     quick, calm = 2.0 / (fast + 1), 2.0 / (slow + 1)
     run = 0
     level = 0.0
@@ -155,17 +168,24 @@ def adaptive_mean(values: Array, period: int, fast: int, slow: int) -> Array:
         weight = share * (quick - calm) + calm
         level += weight * weight * (values[t] - level)
         out[t] = level
+
+
+@primitive("adaptive")
+def adaptive_mean(values: Array, period: int, fast: int, slow: int) -> Array:
+    """Returns Kaufman's adaptive average; see `write_adaptive`."""
+    out = np.empty(values.size)
+    write_adaptive(out, values, period, fast, slow)
     return out
 
 
 @_compiled
-def parabolic_stops(high: Array, low: Array, step: float, most: float) -> Array:
-    """Returns Wilder's parabolic stop and reverse, as TA-Lib begins and bounds it.
+def write_stops(out, high, low, step, most):
+    """Writes Wilder's parabolic stop and reverse, as TA-Lib begins and bounds it.
 
     The first direction is that of the larger directional movement, up where they are equal or the
     low has not fallen; the first stop is the extreme of the bar before.
     """
-    out = np.full(high.size, np.nan)
+    out[:] = np.nan
     run = 0
     rising = True
     stop = extreme = factor = 0.0
@@ -205,16 +225,23 @@ def parabolic_stops(high: Array, low: Array, step: float, most: float) -> Array:
                 factor = min(factor + step, most)
             stop += factor * (extreme - stop)
         stop = min(stop, before_low, low[t]) if rising else max(stop, before_high, high[t])
+
+
+@primitive("stops")
+def parabolic_stops(high: Array, low: Array, step: float, most: float) -> Array:
+    """Returns Wilder's parabolic stop and reverse; see `write_stops`."""
+    out = np.empty(high.size)
+    write_stops(out, high, low, step, most)
     return out
 
 
 @_compiled
-def trailing_bands(close: Array, lower: Array, upper: Array) -> Array:
-    """Returns the band that a close has last crossed: the lower one, ratcheted up, after a rise.
+def write_bands(out, close, lower, upper):
+    """Writes the band that a close has last crossed: the lower one, ratcheted up, after a rise.
 
     A band only tightens while the close before has not passed it; a run begins at the upper one.
     """
-    out = np.full(close.size, np.nan)
+    out[:] = np.nan
     run = 0
     floor = ceiling = 0.0
     rising = False
@@ -235,4 +262,11 @@ def trailing_bands(close: Array, lower: Array, upper: Array) -> Array:
         elif not rising and close[t] > ceiling:
             rising = True
         out[t] = floor if rising else ceiling
+
+
+@primitive("bands")
+def trailing_bands(close: Array, lower: Array, upper: Array) -> Array:
+    """Returns the band that a close has last crossed; see `write_bands`."""
+    out = np.empty(close.size)
+    write_bands(out, close, lower, upper)
     return out

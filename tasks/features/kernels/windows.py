@@ -18,6 +18,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from tasks.features.kernels.graph import primitive
+
 Array = NDArray[np.float64]
 
 # Divisions by zero end as infinity or NaN, as in numpy; without, every division is a branch.
@@ -94,7 +96,7 @@ def _join_first_ages(age, age_a, age_b, a, b, new):
 
 
 # What a state [K, N] holds.
-_MEAN, _SQUARES, _MOMENTS, _PRODUCTS, _TREND, _LATEST_MAX, _FIRST_MAX = range(7)
+MEAN, SQUARES, MOMENTS, PRODUCTS, TREND, LATEST_MAX, FIRST_MAX = range(7)
 
 
 @_compiled
@@ -106,20 +108,20 @@ def _join(kind, out, recent, older, new, old, rows):
     """
     kept = rows - new
     made, a, b = out[0][new:rows], recent[0][new:rows], older[0][:kept]
-    if kind in (_LATEST_MAX, _FIRST_MAX):
+    if kind in (LATEST_MAX, FIRST_MAX):
         age, age_a, age_b = out[1][new:rows], recent[1][new:rows], older[1][:kept]
         _join_highest(made, a, b)
-        if kind == _LATEST_MAX:
+        if kind == LATEST_MAX:
             _join_ages(age, age_a, age_b, a, b, new)
         else:
             _join_first_ages(age, age_a, age_b, a, b, new)
         return
     _join_means(made, a, b, new / (new + old))
-    if kind == _MEAN:
+    if kind == MEAN:
         return
     weight = new * old / (new + old)
     made, two_a, two_b = out[1][new:rows], recent[1][new:rows], older[1][:kept]
-    if kind == _PRODUCTS:
+    if kind == PRODUCTS:
         ya, yb = two_a, two_b
         _join_means(made, ya, yb, new / (new + old))
         made, two_a, two_b = out[2][new:rows], recent[2][new:rows], older[2][:kept]
@@ -130,10 +132,10 @@ def _join(kind, out, recent, older, new, old, rows):
         _join_products(made, two_a, two_b, a, b, ya, yb, weight)
         return
     _join_products(made, two_a, two_b, a, b, a, b, weight)
-    if kind == _SQUARES:
+    if kind == SQUARES:
         return
     made, three_a, three_b = out[2][new:rows], recent[2][new:rows], older[2][:kept]
-    if kind == _TREND:
+    if kind == TREND:
         _join_tilts(made, three_a, three_b, a, b, new * old / 2.0)
         return
     _join_cubes(made, three_a, three_b, a, b, two_a, two_b, new, old)
@@ -147,9 +149,9 @@ def _begin(kind, state, left, right):
     """Writes the states of windows of one row."""
     rows = left.size
     state[0][:rows] = left
-    if kind == _PRODUCTS:
+    if kind == PRODUCTS:
         state[1][:rows] = right
-    for k in range(2 if kind == _PRODUCTS else 1, state.shape[0]):
+    for k in range(2 if kind == PRODUCTS else 1, state.shape[0]):
         part = state[k][:rows]
         for i in range(rows):
             # 0, or NaN: every part hands that on by itself.
@@ -157,17 +159,14 @@ def _begin(kind, state, left, right):
 
 
 @_compiled
-def _combined(kind, states, n, rows):
-    """Returns which of four `states` [4, K, …] then holds windows of n rows.
+def _plan(n):
+    """Returns the joins [J, 5] that make windows of n rows, and which state then holds them.
 
-    Args:
-        kind: what they hold.
-        states: the first holds windows of one row; all are overwritten.
-        n: length of a window.
-        rows: rows that are in use.
+    A join has the states it writes, of the newer part and of the older one, and the parts' lengths.
+    There are four states, the first of windows of one row.
     """
-    level, made = 0, 0
-    length, done, left = 1, 0, n
+    joins = np.zeros((64, 5), dtype=np.int64)
+    count, level, made, length, done, left = 0, 0, 0, 1, 0, n
     while True:
         if left & 1:
             if done:
@@ -175,114 +174,73 @@ def _combined(kind, states, n, rows):
                 spare = 0
                 while spare in (level, made):
                     spare += 1
-                _join(kind, states[spare], states[level], states[made], length, done, rows)
+                joins[count] = (spare, level, made, length, done)
+                count += 1
                 made = spare
             else:
                 made = level
             done += length
         left >>= 1
         if left == 0:
-            return made
+            return joins[:count], made
         spare = 0
         while spare == level or (done and spare == made):
             spare += 1
-        _join(kind, states[spare], states[level], states[level], length, length, rows)
+        joins[count] = (spare, level, level, length, length)
+        count += 1
         level = spare
         length *= 2
 
 
 @_compiled
-def _windows(kind, parts, left, right, n):
-    """Returns the state [parts, N] of the last n rows at every row.
+def write_windows(kind, parts, out, at, left, right, n):
+    """Writes the states of the last n rows at every row into `parts` rows of `out` from `at` on.
 
     Blocks of rows are combined one after the other, so that their states stay in the nearest cache.
     """
     size = left.size
-    out = np.empty((parts, size))
     for k in range(parts):
-        out[k][: min(n - 1, size)] = np.nan
+        out[at + k][: min(n - 1, size)] = np.nan
+    joins, made = _plan(n)
     block = min(max(1024, 4 * n), size)
     states = np.zeros((4, parts, block + n - 1))
     for first in range(n - 1, size, block):
         last = min(first + block, size)
         begin = first - n + 1
+        rows = last - begin
         _begin(kind, states[0], left[begin:last], right[begin:last])
-        made = states[_combined(kind, states, n, last - begin)]
+        for j in range(joins.shape[0]):
+            to, newer, older, new, old = joins[j]
+            _join(kind, states[to], states[newer], states[older], new, old, rows)
         for k in range(parts):
-            out[k][first:last] = made[k][n - 1 : last - begin]
-    return out
-
-
-def rolling_mean(values: Array, period: int) -> Array:
-    """Returns the plain mean of the last `period` values."""
-    return _windows(_MEAN, 1, values, values, period)[0]
-
-
-def rolling_squares(values: Array, period: int) -> tuple[Array, Array]:
-    """Returns mean and sum of squared deviations from it, of the last `period` values."""
-    mean, squares = _windows(_SQUARES, 2, values, values, period)
-    return mean, squares
-
-
-def rolling_moments(values: Array, period: int) -> tuple[Array, Array, Array]:
-    """Returns the sums of the deviations from the mean to the powers of 2, 3 and 4."""
-    _, two, three, four = _windows(_MOMENTS, 4, values, values, period)
-    return two, three, four
-
-
-def rolling_products(left: Array, right: Array, period: int) -> tuple[Array, Array, Array]:
-    """Returns the sums of squared deviations of both sides, and of their products."""
-    _, _, squares_left, squares_right, products = _windows(_PRODUCTS, 5, left, right, period)
-    return squares_left, squares_right, products
-
-
-def rolling_trend(values: Array, period: int) -> tuple[Array, Array, Array]:
-    """Returns mean, sum of squared deviations, and sum of (place - mean place) * value.
-
-    Places count the rows of a window; the last sum over sum((place - mean place)^2) is the slope of
-    the least-squares line.
-    """
-    mean, squares, tilt = _windows(_TREND, 3, values, values, period)
-    return mean, squares, tilt
-
-
-def bars_since_max(values: Array, period: int) -> Array:
-    """Returns how many rows ago the highest of `period` values was; the latest one of equals."""
-    return _windows(_LATEST_MAX, 2, values, values, period)[1]
-
-
-def bars_since_first_max(values: Array, period: int) -> Array:
-    """Returns how many rows ago the highest of `period` values was; the earliest one of equals."""
-    return _windows(_FIRST_MAX, 2, values, values, period)[1]
+            out[at + k][first:last] = states[made][k][n - 1 : rows]
 
 
 @_compiled
-def rolling_max(values: Array, period: int) -> Array:
-    """Returns the highest of the last `period` values."""
+def write_max(out, values, period):
+    """Writes the highest of the last `period` values."""
     size = values.size
     if period > size:
-        return np.full(size, np.nan)
-    level, spare = values.copy(), np.empty_like(values)
+        out[:] = np.nan
+        return
+    level, spare = values.copy(), np.empty(size)
     length = 1
     # Windows may overlap here, so that two of one power of two cover any length.
     while length < period:
         step = min(length, period - length)
-        spare[:step] = np.nan
-        _join_highest(spare[step:], level[step:], level[: size - step])
-        level, spare = spare, level
+        made = out if length + step == period else spare
+        made[:step] = np.nan
+        _join_highest(made[step:], level[step:], level[: size - step])
+        level, spare = made, level
         length += step
-    return level
-
-
-def rolling_min(values: Array, period: int) -> Array:
-    """Returns the lowest of the last `period` values."""
-    return -rolling_max(-values, period)
+    if period == 1:
+        out[:] = values
 
 
 @_compiled
-def mean_absolute_deviation(values: Array, centre: Array, period: int) -> Array:
-    """Returns the mean distance of the last `period` values from the row's `centre`."""
-    out = np.full(values.size, np.nan)
+def write_deviation(out, values, centre, period):
+    """Writes the mean distance of the last `period` values from the row's `centre`."""
+    out[: min(period - 1, values.size)] = np.nan
     block = 256  # rows whose sums stay in the nearest cache over all steps
     for first in range(period - 1, values.size, block):
         last = min(first + block, values.size)
@@ -294,4 +252,94 @@ def mean_absolute_deviation(values: Array, centre: Array, period: int) -> Array:
                 total[i] += abs(value[i] - middle[i])
         for i in range(total.size):
             total[i] /= period
+
+
+def _windows(kind: int, parts: int, left: Array, right: Array, period: int) -> Array:
+    out = np.empty((parts, left.size))
+    write_windows(kind, parts, out, 0, left, right, period)
+    return out
+
+
+@primitive("mean")
+def rolling_mean(values: Array, period: int) -> Array:
+    """Returns the plain mean of the last `period` values."""
+    return _windows(MEAN, 1, values, values, period)[0]
+
+
+@primitive("squares", parts=2)
+def rolling_squares(values: Array, period: int) -> tuple[Array, Array]:
+    """Returns mean and sum of squared deviations from it, of the last `period` values."""
+    mean, squares = _windows(SQUARES, 2, values, values, period)
+    return mean, squares
+
+
+@primitive("moments", parts=4)
+def rolling_moments(values: Array, period: int) -> tuple[Array, Array, Array, Array]:
+    """Returns the mean, and the sums of the deviations from it to the powers of 2, 3 and 4."""
+    mean, two, three, four = _windows(MOMENTS, 4, values, values, period)
+    return mean, two, three, four
+
+
+@primitive("products", parts=5)
+def rolling_products(
+    left: Array, right: Array, period: int
+) -> tuple[Array, Array, Array, Array, Array]:
+    """Returns both means, the sums of squared deviations of both sides, and of their products."""
+    mean_left, mean_right, left2, right2, both = _windows(PRODUCTS, 5, left, right, period)
+    return mean_left, mean_right, left2, right2, both
+
+
+@primitive("trend", parts=3)
+def rolling_trend(values: Array, period: int) -> tuple[Array, Array, Array]:
+    """Returns mean, sum of squared deviations, and sum of (place - mean place) * value.
+
+    Places count the rows of a window; the last sum over sum((place - mean place)^2) is the slope of
+    the least-squares line.
+    """
+    mean, squares, tilt = _windows(TREND, 3, values, values, period)
+    return mean, squares, tilt
+
+
+@primitive("latest_max", parts=2)
+def latest_max(values: Array, period: int) -> tuple[Array, Array]:
+    """Returns the highest of `period` values, and how long ago it was; the latest of equals."""
+    best, age = _windows(LATEST_MAX, 2, values, values, period)
+    return best, age
+
+
+@primitive("first_max", parts=2)
+def first_max(values: Array, period: int) -> tuple[Array, Array]:
+    """Returns the highest of `period` values, and how long ago it was; the first of equals."""
+    best, age = _windows(FIRST_MAX, 2, values, values, period)
+    return best, age
+
+
+def bars_since_max(values: Array, period: int) -> Array:
+    """Returns how many rows ago the highest of `period` values was; the latest one of equals."""
+    return latest_max(values, period)[1]
+
+
+def bars_since_first_max(values: Array, period: int) -> Array:
+    """Returns how many rows ago the highest of `period` values was; the earliest one of equals."""
+    return first_max(values, period)[1]
+
+
+@primitive("max")
+def rolling_max(values: Array, period: int) -> Array:
+    """Returns the highest of the last `period` values."""
+    out = np.empty(values.size)
+    write_max(out, values, period)
+    return out
+
+
+def rolling_min(values: Array, period: int) -> Array:
+    """Returns the lowest of the last `period` values."""
+    return -rolling_max(-values, period)
+
+
+@primitive("deviation")
+def mean_absolute_deviation(values: Array, centre: Array, period: int) -> Array:
+    """Returns the mean distance of the last `period` values from the row's `centre`."""
+    out = np.empty(values.size)
+    write_deviation(out, values, centre, period)
     return out

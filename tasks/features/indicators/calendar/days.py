@@ -21,7 +21,8 @@ CALENDAR_COLUMNS = (
     "sessions_since_holiday",
 )
 
-# Sessions that a calendar must reach beyond the panel for the distances ahead to be known.
+# Sessions that a calendar must reach beyond the panel. Distances are counted up to as many, so that
+# they are the same however far it reaches.
 AHEAD = 30
 
 
@@ -32,13 +33,14 @@ def calendar_columns(
 
     Args:
         dates: the panel's dates, each a session.
-        sessions: the exchange's sessions, ascending, some AHEAD sessions past the last date.
+        sessions: the exchange's sessions, ascending, some AHEAD past the last date. What lies
+            before the first of them is not known: they begin a month or two before the panel.
 
     Raises:
         UsageError: there are no sessions, or they end too early.
         DataError: a date is no session.
     """
-    if sessions is None:
+    if not sessions:
         raise UsageError(
             "A calendar feature needs the exchange's sessions, and none were given; pass them, or "
             "leave out the features of the kind calendar."
@@ -64,7 +66,7 @@ def calendar_columns(
 
 
 def _day_table(days: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
-    """Returns the columns for each session; distances past the ends are those to the ends."""
+    """Returns the columns for each session; NaN where they hang on days before the first."""
     months = days.astype("datetime64[M]")
     _, first, count = np.unique(months, return_index=True, return_counts=True)
     into = np.arange(len(days)) - np.repeat(first, count)
@@ -74,13 +76,15 @@ def _day_table(days: NDArray[np.datetime64]) -> dict[str, NDArray[np.float64]]:
     closed = np.flatnonzero(between > 1)
     places = np.arange(len(days))
     next_closed = np.searchsorted(closed, places)
-    ahead = np.append(closed, len(days) - 1)[next_closed] - places
-    behind = places - np.concatenate([[0], closed + 1])[next_closed]
+    ahead = np.append(closed, np.inf)[next_closed] - places
+    behind = places - np.concatenate([[-np.inf], closed + 1])[next_closed]
     return {
         "weekday": (days.astype("datetime64[D]").view("int64") + 3) % 7.0,
         "month": months.astype("int64") % 12 + 1.0,
-        "sessions_into_month": into.astype(float),
+        "sessions_into_month": np.where(months > months[0], into, np.nan),
         "sessions_left_in_month": (np.repeat(count, count) - 1 - into).astype(float),
-        "sessions_to_holiday": ahead.astype(float),
-        "sessions_since_holiday": behind.astype(float),
+        "sessions_to_holiday": np.minimum(ahead, AHEAD),
+        "sessions_since_holiday": np.where(
+            (next_closed > 0) | (places >= AHEAD), np.minimum(behind, AHEAD), np.nan
+        ),
     }

@@ -66,7 +66,7 @@ def month_start(sessions_into_month: Array, within: int) -> Array:
 def days_to_holiday(sessions_to_holiday: Array, within: int) -> Array:
     """Returns the nearness of a holiday: 1 on the last session before one, 0 from `within` before.
 
-    Formula: max(1 - sessions left before the next weekday without trading / n, 0)
+    Formula: max(1 - min(sessions left before the next weekday without trading, 30) / n, 0)
     Source: Ariel (1990), High Stock Returns before Holidays
     """
     return _nearness(sessions_to_holiday, within)
@@ -75,7 +75,7 @@ def days_to_holiday(sessions_to_holiday: Array, within: int) -> Array:
 def days_since_holiday(sessions_since_holiday: Array, within: int) -> Array:
     """Returns the nearness of a past holiday: 1 on the first session after, 0 from `within` after.
 
-    Formula: max(1 - sessions since the last weekday without trading / n, 0)
+    Formula: max(1 - min(sessions since the last weekday without trading, 30) / n, 0)
     Source: Ariel (1990), High Stock Returns before Holidays
     """
     return _nearness(sessions_since_holiday, within)

@@ -114,10 +114,11 @@ def ultimate_oscillator(
     Source: Williams (1985), The Ultimate Oscillator
     """
     pressure = close - np.minimum(low, previous_close)
-    total = np.zeros(close.size)
-    for weight, period in ((4.0, short), (2.0, middle), (1.0, long)):
-        total += weight * ratio(rolling_mean(pressure, period), rolling_mean(true_range, period))
-    return 100.0 * total / 7.0
+
+    def share(period: int) -> Array:
+        return ratio(rolling_mean(pressure, period), rolling_mean(true_range, period))
+
+    return 100.0 * (4.0 * share(short) + 2.0 * share(middle) + share(long)) / 7.0
 
 
 def balance_of_power(open: Array, high: Array, low: Array, close: Array) -> Array:

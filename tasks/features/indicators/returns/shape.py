@@ -11,7 +11,7 @@ def return_skewness(log_return: Array, period: int) -> Array:
     Formula: m3 / m2^1.5, mk = mean((r - mean(r))^k) over n bars, r = log(close / close[t-1])
     Source: Fisher (1930), The Moments of the Distribution for Normal Samples
     """
-    two, three, _ = rolling_moments(log_return, period)
+    _, two, three, _ = rolling_moments(log_return, period)
     return ratio(three / period, (two / period) ** 1.5)
 
 
@@ -21,7 +21,7 @@ def return_kurtosis(log_return: Array, period: int) -> Array:
     Formula: m4 / m2^2 - 3, mk = mean((r - mean(r))^k) over n bars, r = log(close / close[t-1])
     Source: Fisher (1930), The Moments of the Distribution for Normal Samples
     """
-    two, _, four = rolling_moments(log_return, period)
+    _, two, _, four = rolling_moments(log_return, period)
     return ratio(four / period, (two / period) ** 2) - 3.0
 
 

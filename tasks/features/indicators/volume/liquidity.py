@@ -59,5 +59,5 @@ def price_volume_correlation(close: Array, volume: Array, period: int) -> Array:
     Formula: pearson(close, volume) over n bars
     Source: Pearson (1895), Note on Regression and Inheritance
     """
-    prices, volumes, both = rolling_products(close, volume, period)
+    _, _, prices, volumes, both = rolling_products(close, volume, period)
     return ratio(both, np.sqrt(prices) * np.sqrt(volumes))
