@@ -112,6 +112,20 @@ def forecasts(
 
 
 @app.command()
+def features(
+    kind: Annotated[
+        str | None, typer.Option(help="Only this kind, such as trend or volume.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Shows what `features.features` may name: indicators, and transforms behind a bar."""
+    from flows import show
+
+    rows = show.features(kind)
+    _emit(rows, as_json, lambda: show.plain_table("Features", rows))
+
+
+@app.command()
 def models(root: Root = None, as_json: Json = False) -> None:
     """Shows the registry: which models there are and which is champion."""
     from flows import show

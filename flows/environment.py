@@ -24,6 +24,7 @@ from tasks.lake.store import check_writable
 ROOT_VARIABLE = "NIGHTCAST_ROOT"
 DEFAULT_ROOT = "nightcast-data"
 SERVE_FILE = "serve.json"
+_CODE = Path(__file__).parents[1] / "tasks"
 
 
 @dataclass(frozen=True)
@@ -43,12 +44,13 @@ def data_root(given: Path | None = None) -> Place:
     return Place((given or Path(os.environ.get(ROOT_VARIABLE, DEFAULT_ROOT))).resolve())
 
 
-def prepare(place: Place, private: bool = False) -> str:
+def prepare(place: Place, private: bool = False, code: Path = _CODE) -> str:
     """Sets the environment for Prefect and numba; returns which server will be used, in words.
 
     Args:
         place: The data root; created if it is not there.
         private: Ignore the user's Prefect and use a server in process.
+        code: The folder of the code whose compiled form is kept.
 
     Raises:
         UsageError: The data root cannot be written.
@@ -56,8 +58,10 @@ def prepare(place: Place, private: bool = False) -> str:
     check_writable(place.root)
     home = place.root / "prefect"
     os.environ[ROOT_VARIABLE] = str(place.root)
-    # numba reads it once, at import; its default is a cache beside the installed code.
-    os.environ.setdefault("NUMBA_CACHE_DIR", str(place.root / "numba"))
+    if not os.access(code, os.W_OK):
+        # numba keeps what it has compiled beside the code, once for all roots, where it may write
+        # there. It reads this once, at import.
+        os.environ.setdefault("NUMBA_CACHE_DIR", str(place.root / "numba"))
     # cuBLAS is reproducible only with a fixed workspace, settled before CUDA starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     given = None if private else os.environ.get("PREFECT_API_URL") or served_url(place)

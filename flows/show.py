@@ -14,6 +14,7 @@ from rich.text import Text
 
 from flows.environment import Place
 from models.errors import RunError, UsageError, near
+from tasks.features import catalogue
 from tasks.ingest import review
 from tasks.lake.artifacts import Artifact
 from tasks.lake.store import Lake
@@ -102,6 +103,21 @@ def models(place: Place) -> list[dict[str, Any]]:
         }
         for e in reversed(entries(Lake(place.lake), _now()))
     ]
+
+
+def features(kind: str | None) -> list[dict[str, Any]]:
+    """Returns the indicators, of one kind or all, and after all of them the transforms."""
+    rows = catalogue.indicators()
+    kinds = list(dict.fromkeys(row.kind for row in rows))
+    if kind is not None and kind not in kinds:
+        raise UsageError(
+            f"No feature is of the kind {kind!r}.{near(kind, kinds)} Choose among: "
+            f"{', '.join(kinds)}."
+        )
+    chosen = [row for row in rows if kind in (None, row.kind)]
+    if kind is None:
+        chosen += [row._replace(name=f"…|{row.name}") for row in catalogue.transforms()]
+    return [row._asdict() for row in chosen]
 
 
 def quarantine(place: Place, symbol: str | None) -> list[dict[str, Any]]:

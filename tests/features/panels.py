@@ -45,13 +45,11 @@ def flat_bars(count: int) -> dict[str, np.ndarray]:
 
 def panel_of(**symbols: dict[str, np.ndarray]) -> pl.DataFrame:
     """A panel of these symbols' bars on consecutive days, in the order given."""
+    longest = max(bars["close"].size for bars in symbols.values())
+    days = pl.date_range(FIRST, FIRST + timedelta(days=longest), eager=True)
     return pl.concat(
-        pl.DataFrame(
-            {
-                "symbol": [name] * bars["close"].size,
-                "date": [FIRST + timedelta(days=day) for day in range(bars["close"].size)],
-                **bars,
-            }
+        pl.DataFrame({"date": days[: bars["close"].size], **bars}).select(
+            pl.lit(name).alias("symbol"), pl.all()
         )
         for name, bars in symbols.items()
     )

@@ -1,5 +1,6 @@
 """Plain loops for what hangs on the whole past: indicator name -> its values, None before them."""
 
+import math
 import statistics
 
 
@@ -110,7 +111,9 @@ def accumulation_distribution(bars, n):
         if len(seen) < n:
             made.append(None)
         else:
-            made.append((total - statistics.fmean(seen)) / statistics.pstdev(seen))
+            mean = statistics.fmean(seen)
+            sd = math.sqrt(statistics.fmean((value - mean) ** 2 for value in seen))
+            made.append((total - mean) / sd)
     return made
 
 

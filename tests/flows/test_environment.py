@@ -85,12 +85,19 @@ def test_a_private_run_ignores_the_users_prefect(tmp_path, environment):
     assert environment["PREFECT_PROFILES_PATH"] == str(tmp_path / "prefect" / "profiles.toml")
 
 
-def test_a_numba_cache_chosen_by_the_user_stays(tmp_path, environment):
+def test_compiled_code_lies_below_the_root_only_where_the_installation_cannot_be_written(
+    tmp_path, environment
+):
     environment.pop("NUMBA_CACHE_DIR", None)
-    prepare(Place(tmp_path))
+    prepare(Place(tmp_path), code=tmp_path)
+    assert "NUMBA_CACHE_DIR" not in environment
+    prepare(Place(tmp_path), code=tmp_path / "absent")
     assert environment["NUMBA_CACHE_DIR"] == str(tmp_path / "numba")
+
+
+def test_a_numba_cache_chosen_by_the_user_stays(tmp_path, environment):
     environment["NUMBA_CACHE_DIR"] = "mine"
-    prepare(Place(tmp_path))
+    prepare(Place(tmp_path), code=tmp_path / "absent")
     assert environment["NUMBA_CACHE_DIR"] == "mine"
 
 

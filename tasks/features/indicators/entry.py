@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property
-from inspect import getdoc
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tasks.features.stated import stated
 from tasks.features.transforms.entry import Transform
 
 Array = NDArray[np.float64]
@@ -80,31 +80,14 @@ class Indicator:
     expression: bool = False
 
     @property
-    def summary(self) -> str:
-        """Returns the first line of the function's docstring without its verb: the words for it."""
-        first = (getdoc(self.function) or "").partition("\n")[0]
-        return first.removeprefix("Returns ").rstrip(".")
-
-    @property
     def formula(self) -> str:
         """Returns the formula that the function's docstring states."""
-        return self._stated("Formula: ")
+        return stated(self.function, "Formula")
 
     @property
     def source(self) -> str:
         """Returns who defined the indicator, as the function's docstring states it."""
-        return self._stated("Source: ")
-
-    def _stated(self, heading: str) -> str:
-        _, _, rest = (getdoc(self.function) or "").partition(heading)
-        first, *others = rest.splitlines() or [""]
-        # A long formula goes on in indented lines.
-        more = []
-        for line in others:
-            if not line.startswith("    "):
-                break
-            more.append(line.strip())
-        return " ".join([first, *more])
+        return stated(self.function, "Source")
 
 
 @dataclass(frozen=True)

@@ -96,7 +96,10 @@ class Op(IntEnum):
     RANK = auto()
 
 
-_inside = njit(nogil=True, cache=True, error_model="numpy")
+# Called by compiled code alone: without the wrappers for Python, which take time to compile.
+_inside = njit(
+    nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
+)
 
 
 @_inside

@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from inspect import getdoc
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from tasks.features.stated import stated
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -47,20 +48,9 @@ class Transform:
     @property
     def formula(self) -> str:
         """Returns the formula that the function's docstring states."""
-        return self._stated("Formula: ")
+        return stated(self.function, "Formula")
 
     @property
     def source(self) -> str:
         """Returns who defined the transform, as the function's docstring states it."""
-        return self._stated("Source: ")
-
-    def _stated(self, heading: str) -> str:
-        _, _, rest = (getdoc(self.function) or "").partition(heading)
-        first, *others = rest.splitlines() or [""]
-        # A long formula goes on in indented lines.
-        more = []
-        for line in others:
-            if not line.startswith("    "):
-                break
-            more.append(line.strip())
-        return " ".join([first, *more])
+        return stated(self.function, "Source")

@@ -61,6 +61,4 @@ def imxd(high: Array, low: Array, period: int) -> Array:
     Formula: (place of max(high) - place of min(low)) / n; the first of equals
     Source: qlib (Yang et al. 2020), Alpha158, IMXD
     """
-    _, highest_ago = first_max(high, period)
-    _, lowest_ago = first_max(-low, period)
-    return (lowest_ago - highest_ago) / period
+    return imax(high, period) - imin(low, period)

@@ -67,7 +67,7 @@ TREND: dict[str, Indicator] = {
         averages.kama,
         ("close",),
         (10, 2, 30),
-        need.window,
+        need.changes,
         # Where the price goes nowhere its weight is the square of the slow average's.
         warm_up=lambda n, fast, slow: need.fades((slow + 1) ** 2 // 2),
     ),

@@ -75,12 +75,14 @@ def t3(close: Array, period: int, percent: int) -> Array:
     Formula: g(g(g(close))), g(x) = (1 + v) * ema(x) - v * ema(ema(x)), v = percent / 100
     Source: Tillson (1998), Smoothing Techniques for More Accurate Signals
     """
-    factor = percent / 100.0
-    value = close
-    for _ in range(3):
-        first = exponential_mean(value, period)
-        value = (1.0 + factor) * first - factor * exponential_mean(first, period)
-    return value
+    v = percent / 100.0
+    averages = [close]
+    for _ in range(6):
+        averages.append(exponential_mean(averages[-1], period))
+    # Multiplied out, so that each average begins where TA-Lib's does.
+    *_, third, fourth, fifth, sixth = averages
+    value = (1.0 + v) ** 3 * third - 3.0 * v * (1.0 + v) ** 2 * fourth
+    return value + 3.0 * v**2 * (1.0 + v) * fifth - v**3 * sixth
 
 
 def vwap(typical: Array, volume: Array, average: Array, period: int) -> Array:
