@@ -1,8 +1,12 @@
 """The README says what the code does."""
 
 import re
+import tomllib
 from pathlib import Path
 
+from tasks.features import catalogue
+from tasks.features.sets import SETS
+from tasks.features.spec import FeatureSpec
 from tasks.ingest.providers import PROVIDERS
 from tasks.ingest.rules import RULES
 
@@ -16,3 +20,34 @@ def test_the_rules_in_the_readme_are_the_rules_of_the_code():
 
 def test_every_provider_has_a_row_in_the_readme():
     assert set(re.findall(r"^\| `(\w+)` \| .+ \| .+ \|$", README, re.MULTILINE)) >= set(PROVIDERS)
+
+
+def row_of(row: catalogue.Row) -> str:
+    """A row of the README's table; a bar inside a cell would end it."""
+    name, formula = (text.replace("|", "\\|") for text in (row.name, row.formula))
+    need = f"{row.lookback} + {row.warm_up}" if row.warm_up else f"{row.lookback}"
+    return f"| `{name}` | {row.kind} | {formula} | {need} | {row.source} |"
+
+
+def test_the_features_in_the_readme_are_those_of_the_registry():
+    rows = [
+        line
+        for line in README.splitlines()
+        if re.match(r"\| `[a-z0-9_]+(\([\d,]+\))?` \| \w+ \| .* \| \d", line)
+    ]
+    assert rows == [row_of(row) for row in catalogue.indicators()]
+
+
+def test_the_transforms_in_the_readme_are_those_of_the_registry():
+    rows = [line for line in README.splitlines() if re.match(r"\| `\\\|\w+", line)]
+    assert rows == [row_of(row._replace(name=f"|{row.name}")) for row in catalogue.transforms()]
+
+
+def test_every_feature_set_is_named_in_the_readme():
+    assert all(f"`{name}`" in README for name in SETS)
+
+
+def test_the_features_that_the_readme_configures_are_accepted():
+    example = re.search(r"```toml\n(\[features\].*?)```", README, re.DOTALL)
+    assert example is not None
+    FeatureSpec(**tomllib.loads(example.group(1))["features"])

@@ -92,7 +92,7 @@ def _check_bounds(column: pl.Series, price: bool) -> None:
         most = values.max()
     if least is None or most is None:
         return
-    if least < 0.0 or (price and least == 0.0):  # type: ignore[operator]
+    if least < 0.0 or (price and least == 0.0):
         raise DataError(
             f"The panel breaks its contract: {column.name} is {least}, and "
             f"{'a price must be positive' if price else 'no volume is negative'}; {_MEND}."

@@ -21,6 +21,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.errors import UsageError
 from tasks.features.contracts import check_panel
 from tasks.features.indicators.calendar.days import CALENDAR_COLUMNS, calendar_columns
 from tasks.features.indicators.columns import BAR_COLUMNS, Columns
@@ -46,7 +47,8 @@ def compute(
 
     Raises:
         DataError: the panel breaks its contract.
-        UsageError: a calendar feature without sessions.
+        UsageError: a calendar feature without sessions, or a function that does not return one
+            value for each bar.
     """
     out = np.empty((len(features), panel.height), dtype=np.float32)
     fill(panel, features, out, sessions)
@@ -118,9 +120,15 @@ def _call(
         own = Columns({name: column[start:end].copy() for name, column in bars.items()})
         # Overflow and invalid operations end as infinity or NaN, and are masked.
         with np.errstate(all="ignore"):
-            value = own.scale_free(feature).astype(out.dtype)
+            value = np.array(own.scale_free(feature), dtype=out.dtype)
+            held = np.isfinite(value.astype(np.float32))
+        if value.shape != (end - start,):
+            raise UsageError(
+                f"{feature.name} gives values of shape {value.shape} for {end - start} bars; its "
+                "function must return one for each bar."
+            )
         value[: feature.lookback] = np.nan
-        out[start:end] = np.where(np.isfinite(value), value, np.nan)
+        out[start:end] = np.where(held, value, np.nan)
 
     _in_threads(
         [partial(work, end - length, end) for end, length in zip(ends, lengths, strict=True)]
@@ -158,6 +166,8 @@ def _chunks(lengths: NDArray[np.int64]) -> list[NDArray[np.int64]]:
     Each is [S, 3]: where a symbol begins in the panel, where among those of the chunk with one row
     between them, and its length.
     """
+    if not len(lengths):
+        return []
     ends = np.cumsum(lengths)
     groups = (ends - 1) // _CHUNK
     borders = np.flatnonzero(np.diff(groups, prepend=-1))

@@ -1,22 +1,16 @@
 """The proof catches every kind of leak by name, and lets what is sound pass."""
 
 import json
-from datetime import timedelta
 
-import numpy as np
 import polars as pl
 import pytest
 
 from models.errors import DataError
-from tasks.features.causality.bits import bits, first_difference
 from tasks.features.causality.case import Case
-from tasks.features.causality.changes import bars_of_another_stock, with_later_action
 from tasks.features.causality.checks import prove
 from tasks.features.causality.proof import Proof, require_proof
-from tasks.features.causality.sampling import sample_cutoffs, sample_panel
 from tasks.lake.factors import back_adjusted
 from tests.features import broken
-from tests.features.panels import BAR, FIRST, generated_bars, panel_of
 
 FUTURES = {"future_cut_off", "future_masked", "future_1e9", "future_of_another_stock"}
 ACTIONS = {"later_split", "later_reverse_split", "later_dividend"}
@@ -175,75 +169,3 @@ def test_a_proof_survives_json_and_its_certificate_repeats_itself(sound):
     assert again["holds"] is True
     assert again["trials"] == sum(check.trials for check in sound.checks)
     assert "seconds" not in json.dumps(again)
-
-
-def frame_of(*values: float | None) -> pl.DataFrame:
-    days = [FIRST + timedelta(days=i) for i in range(len(values))]
-    return pl.DataFrame({"symbol": "A", "date": days, "x": pl.Series(values, dtype=pl.Float64)})
-
-
-def test_masked_is_masked_whatever_its_bits_and_the_sign_of_zero_counts():
-    negative, signalling = np.array([0xFFF8 << 48, (0x7FF0 << 48) + 1], np.uint64).view(np.float64)
-    masked = [bits(frame_of(1.0, value)) for value in (None, np.nan, negative, signalling)]
-    assert all(first_difference(masked[0], other) is None for other in masked)
-    found = first_difference(bits(frame_of(1.0, 0.0)), bits(frame_of(1.0, -0.0)))
-    assert (found.columns, found.date) == (("x",), FIRST + timedelta(days=1))
-    assert first_difference(bits(frame_of(1.0)), bits(frame_of(np.nextafter(1.0, 2.0))))
-    assert first_difference(bits(frame_of(1.0)), bits(frame_of(None)))
-
-
-def test_cutoffs_lie_in_every_warm_up_and_at_the_very_end():
-    panel = panel_of(A=generated_bars(700, 0), B=generated_bars(600, 1))
-    late = panel.with_columns(
-        date=pl.when(pl.col("symbol") == "B")
-        .then(pl.col("date").dt.offset_by("100d"))
-        .otherwise("date")
-    )
-    days = sample_cutoffs(late, 200, warm_up=252, seed=0)
-    assert days == sorted(set(days))
-    assert len(days) == 200
-    assert days[-1] == FIRST + timedelta(days=698)
-    for first in (0, 100):
-        rows = [(day - FIRST).days - first for day in days]
-        assert any(0 <= row < 3 for row in rows)
-        assert any(100 <= row < 252 for row in rows)
-    assert sample_cutoffs(late, 200, 252, seed=0) == days
-    assert sample_cutoffs(late, 200, 252, seed=1) != days
-
-
-def test_a_short_panel_is_cut_at_each_of_its_dates_but_the_last():
-    panel = panel_of(A=generated_bars(9, 0))
-    assert sample_cutoffs(panel, 200, 5, seed=0) == panel["date"].to_list()[:-1]
-
-
-def test_a_sample_takes_long_histories_first_and_its_own_lot_among_equals():
-    panel = panel_of(**{f"S{i}": generated_bars(30 if i < 8 else 10, i) for i in range(10)})
-    panel = panel.sort("symbol", "date")
-    chosen = [sample_panel(panel, 3, 20, seed) for seed in range(6)]
-    for sample in chosen:
-        assert sample.height == 60
-        assert not {"S8", "S9"} & set(sample["symbol"])
-        assert sample["date"].min() == FIRST + timedelta(days=10)
-    assert len({tuple(sample["symbol"].unique().sort()) for sample in chosen}) > 1
-    assert sample_panel(panel, 3, 20, 0).equals(chosen[0])
-    assert sample_panel(panel, 50, 50, 0).equals(panel)
-
-
-def test_another_stocks_bars_are_real_bars_and_no_row_keeps_its_own():
-    panel = panel_of(A=generated_bars(30, 0), B=generated_bars(20, 1))
-    other = bars_of_another_stock(panel)
-    assert other["close"][:20].to_list() == panel["close"][30:].to_list()[::-1]
-    assert other["close"][30:].to_list() == panel["close"][:30].to_list()[:9:-1]
-    assert not (other["close"] == panel["close"]).any()
-
-
-def test_an_injected_split_is_one_that_forward_factors_undo():
-    bars, none = broken.market(60, 60)
-    none = none.clear()
-    day = FIRST + timedelta(days=40)
-    split = with_later_action(bars, none, day, 3.0, moved=True)
-    ex_date = day + timedelta(days=1)
-    assert split[1].rows() == [(name, ex_date, "split", 3.0) for name in ("S0", "S1")]
-    ours, theirs = (broken.adjusted_with_members(*x) for x in (split, (bars, none)))
-    np.testing.assert_allclose(ours.select(BAR), theirs.select(BAR), rtol=1e-12)
-    assert not split[0].filter(pl.col("date") > day).equals(bars.filter(pl.col("date") > day))

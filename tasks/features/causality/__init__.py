@@ -4,7 +4,6 @@ from datetime import date
 import polars as pl
 
 from tasks.features.causality import changes
-from tasks.features.causality.bits import bits
 from tasks.features.causality.case import moved
 
 
@@ -13,13 +12,13 @@ def first_causal_violation(
 ) -> str | None:
     """Returns what moved, where and why, or None; goes with its call in tests/features."""
     until = pl.col("date") <= cutoff
-    whole = bits(build(panel), cutoff)
+    whole = build(panel).filter(until)
     for told, other in {
         "cut off": panel.filter(until),
         "masked": changes.with_future(panel, changes.constant_bars(panel, float("nan")), cutoff),
         "set to 1e9": changes.with_future(panel, changes.constant_bars(panel, 1e9), cutoff),
     }.items():
-        found = moved(whole, bits(build(other), cutoff), f"what follows {cutoff} is {told}")
+        found = moved(whole, build(other).filter(until), f"what follows {cutoff} is {told}")
         if found:
             return found.sentence
     return None

@@ -6,8 +6,9 @@ from datetime import date
 from functools import cached_property
 
 import polars as pl
+import polars.selectors as cs
 
-from tasks.features.causality.bits import KEYS, bits, first_difference
+from tasks.features.causality.bits import KEYS, first_difference
 from tasks.features.causality.proof import Counterexample
 from tasks.lake.factors import adjust
 
@@ -44,8 +45,8 @@ class Case:
 
     @cached_property
     def whole(self) -> pl.DataFrame:
-        """The bits of what is built of them."""
-        return self.built(self.panel)
+        """What is built of them, sorted by symbol and date."""
+        return self.build(self.panel).sort(KEYS)
 
     @cached_property
     def columns(self) -> tuple[str, ...]:
@@ -55,16 +56,13 @@ class Case:
     @cached_property
     def known(self) -> tuple[str, ...]:
         """The columns that have a value anywhere."""
-        return tuple(name for name in self.columns if self.whole[name].count())
+        known = self.whole.select(cs.float().fill_nan(None), cs.exclude(cs.float())).count()
+        return tuple(name for name in self.columns if known[name].item())
 
     @cached_property
     def symbols(self) -> tuple[str, ...]:
         """The panel's symbols, sorted."""
         return tuple(self.panel.get_column("symbol").unique().sort())
-
-    def built(self, panel: pl.DataFrame, until: date | None = None) -> pl.DataFrame:
-        """Returns the bits of what is built of a panel, up to a date."""
-        return bits(self.build(panel), until)
 
     def own(self, frame: pl.DataFrame) -> pl.DataFrame:
         """Returns the frame without the columns that look at other symbols."""
@@ -72,11 +70,12 @@ class Case:
 
     def moved_until(self, day: date, panel: pl.DataFrame, done: str) -> Counterexample | None:
         """Returns what moves up to a date when the panel is another one."""
-        return moved(self.whole.filter(pl.col("date") <= day), self.built(panel, day), done)
+        past = pl.col("date") <= day
+        return moved(self.whole.filter(past), self.build(panel).filter(past), done)
 
 
 def moved(expected: pl.DataFrame, found: pl.DataFrame, done: str) -> Counterexample | None:
-    """Returns the first difference between two frames of bits as a counter-example."""
+    """Returns the first difference between two frames as a counter-example."""
     where = first_difference(expected, found)
     if where is None:
         return None

@@ -20,8 +20,8 @@ from tasks.features.causality.case import Case
 from tasks.features.causality.proof import Check, Proof
 from tasks.features.causality.sampling import sample_cutoffs
 
-# A share of the cutoffs meets later actions: forward factors fail at any cutoff or at none.
-_ACTING_SHARE = 8
+# Fewer cutoffs meet later actions: prices that these reach back into are wrong at nearly every one.
+_ACTING_SHARE, _LEAST_ACTING = 8, 12
 # So many that a column of rare events moves too.
 _LEAST_CHANGED_BARS = 12
 
@@ -52,7 +52,8 @@ def _all(case: Case, cutoffs: int, warm_up: int, seed: int) -> dict[str, trials.
     draw = np.random.default_rng(seed)
     panel = case.panel
     days = sample_cutoffs(panel, cutoffs, warm_up, seed)
-    few = [days[i] for i in sorted(draw.permutation(len(days))[: -(-len(days) // _ACTING_SHARE)])]
+    acting = max(_LEAST_ACTING, len(days) // _ACTING_SHARE)
+    few = [days[i] for i in sorted(draw.permutation(len(days))[:acting])]
     stock = changes.bars_of_another_stock(panel)
     bars_changed = max(_LEAST_CHANGED_BARS, cutoffs // 8)
     return {

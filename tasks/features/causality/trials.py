@@ -7,6 +7,7 @@ import numpy as np
 import polars as pl
 
 from tasks.features.causality import changes
+from tasks.features.causality.bits import KEYS
 from tasks.features.causality.case import Case, moved
 from tasks.features.causality.proof import Counterexample
 
@@ -48,7 +49,7 @@ def past_bars(case: Case, count: int, draw: np.random.Generator) -> Trials:
     for trial in range(1, 10 * count + 1):
         row = int(draw.integers(case.panel.height))
         symbol, day = case.panel.select("symbol", "date").row(row)
-        found = case.built(changes.with_changed_bar(case.panel, row, draw))
+        found = case.build(changes.with_changed_bar(case.panel, row, draw)).sort(KEYS)
         done = f"the bar of {symbol} at {day} is changed"
         before, other = pl.col("date") < day, pl.col("symbol") != symbol
         broken = moved(case.whole.filter(before), found.filter(before), done) or moved(
@@ -79,7 +80,7 @@ def removed(case: Case) -> Trials:
     """Each symbol leaves in turn."""
     for symbol in case.symbols if len(case.symbols) > 1 else ():
         others = pl.col("symbol") != symbol
-        found = case.built(case.panel.filter(others))
+        found = case.build(case.panel.filter(others))
         yield moved(
             case.own(case.whole).filter(others), case.own(found), f"symbol {symbol} is removed"
         )
@@ -91,7 +92,7 @@ def added(case: Case) -> Trials:
         name = (f"!{like}", f"{like}!", f"~{like}")[place]
         for value, told in ((None, "sound bars"), (1e9, "bars of 1e9")):
             more = changes.stranger(case.panel, name, like, value)
-            found = case.built(pl.concat([case.panel, more]).sort("symbol", "date"))
+            found = case.build(pl.concat([case.panel, more]).sort("symbol", "date"))
             done = f"symbol {name} is added with {told}"
             yield moved(case.whole, found.filter(pl.col("symbol") != name), done)
 
@@ -113,6 +114,6 @@ def renamed(case: Case, draw: np.random.Generator) -> Trials:
 def _under(case: Case, names: Sequence[str], done: str) -> Counterexample | None:
     new = dict(zip(case.symbols, names, strict=True))
     old = {name: symbol for symbol, name in new.items()}
-    found = case.built(changes.renamed(case.panel, new))
+    found = case.build(changes.renamed(case.panel, new))
     told = ", ".join(f"{symbol} as {name}" for symbol, name in list(new.items())[:4])
     return moved(case.whole, changes.renamed(found, old), f"{done} ({told})")

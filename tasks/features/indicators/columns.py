@@ -1,11 +1,12 @@
 """Columns that several indicators take: made of a bar's own columns, once for all of them."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import polars as pl
 
-from tasks.features.indicators.entry import AVERAGE_BARS, Array, Feature, Indicator, Of
+from tasks.features.indicators.entry import AVERAGE_BARS, Array, Feature, Indicator
 from tasks.features.kernels.elementwise import difference, lagged, logs
 from tasks.features.kernels.windows import rolling_mean
 
@@ -33,24 +34,17 @@ DERIVED: Mapping[str, tuple[Callable[..., Array], tuple[str, ...]]] = {
 }
 
 
-class Columns(Mapping[str, Array]):
-    """The bars of one symbol, or of several with a NaN bar between them, column by column.
+class Columns(Mapping[str, Any]):
+    """Bars column by column: arrays of one symbol, or the nodes of a graph.
 
     What is derived is made when it is first asked for, and kept, for one thread at a time.
     """
 
-    def __init__(self, bars: Mapping[str, Array], shared: Collection[object] = ()) -> None:
-        """Takes the bars' own columns.
-
-        Args:
-            bars: float64 columns by name, NaN where masked.
-            shared: keys of features whose textbook values others stand on: worth keeping.
-        """
+    def __init__(self, bars: Mapping[str, Any]) -> None:
+        """Takes the bars' own columns, float64 and NaN where masked."""
         self._columns = dict(bars)
-        self._shared = shared
-        self._kept: dict[object, Array] = {}
 
-    def __getitem__(self, name: str) -> Array:
+    def __getitem__(self, name: str) -> Any:
         if name not in self._columns:
             function, inputs = DERIVED[name]
             self._columns[name] = function(*(self[column] for column in inputs))
@@ -62,24 +56,15 @@ class Columns(Mapping[str, Array]):
     def __len__(self) -> int:
         return len(self._columns)
 
-    def textbook(self, feature: Feature) -> Array:
+    def textbook(self, feature: Feature) -> Any:
         """Returns the value of an indicator as its author defined it."""
-        if feature.key in self._kept:
-            return self._kept[feature.key]
-        entry, parts = feature.indicator, iter(feature.parts)
-        columns = [
-            self.textbook(next(parts)) if isinstance(column, Of) else self[column]
-            for column in entry.columns
-        ]
+        entry = feature.indicator
+        columns = [self[column] for column in entry.columns]
         if entry.expression:
-            value = _evaluated(entry, columns, feature.periods)
-        else:
-            value = entry.function(*columns, *feature.periods)
-        if feature.key in self._shared:
-            self._kept[feature.key] = value
-        return value
+            return _evaluated(entry, columns, feature.periods)
+        return entry.function(*columns, *feature.periods)
 
-    def scale(self, feature: Feature) -> tuple[Array | None, float]:
+    def scale(self, feature: Feature) -> tuple[Any, float]:
         """Returns what a textbook value is divided by, and what is then taken off: its unit."""
         match feature.indicator.unit:
             case "none":
@@ -97,7 +82,7 @@ class Columns(Mapping[str, Array]):
             case "price_square_per_volume":
                 return self["close"] ** 2 / self["average_volume"], 0.0
 
-    def scale_free(self, feature: Feature) -> Array:
+    def scale_free(self, feature: Feature) -> Any:
         """Returns the column as it enters a feature set, float64; the undefined may be infinite."""
         divisor, shift = self.scale(feature)
         value = self.textbook(feature)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -31,20 +30,6 @@ AVERAGE_BARS = 20
 _AVERAGED = {"volume", "money", "per_money", "price_square_per_volume"}
 
 
-@dataclass(frozen=True)
-class Of:
-    """A column that is another indicator's textbook value, with periods at `places` of the user's.
-
-    An indicator that several others stand on is thus computed once.
-    """
-
-    indicator: "Indicator"
-    places: tuple[int, ...] = ()
-
-
-Column = str | Of
-
-
 # By identity: each entry is made once, and keys made of it are compared often.
 @dataclass(frozen=True, eq=False)
 class Indicator:
@@ -54,8 +39,7 @@ class Indicator:
         kind: the family shown in reports.
         function: takes the columns, then the periods; returns the textbook value, one row a bar.
             Columns are float64 arrays, NaN where masked. Unless `joined`, they are of one symbol.
-        columns: what the function takes, in order: bar columns, columns of `columns.py`, or `Of`
-            another indicator.
+        columns: what the function takes, in order: bar columns, or columns of `columns.py`.
         periods: default periods, in bars where the function does not say otherwise.
         lookback: takes the periods; returns the earlier bars that the first value needs.
         unit: what the textbook value is measured in.
@@ -70,7 +54,7 @@ class Indicator:
 
     kind: Kind
     function: Callable[..., Any]
-    columns: tuple[Column, ...]
+    columns: tuple[str, ...]
     periods: tuple[int, ...]
     lookback: Callable[..., int]
     unit: Unit = "none"
@@ -111,11 +95,6 @@ class Feature:
     periods: tuple[int, ...]
     steps: tuple[Step, ...] = ()
 
-    @cached_property
-    def key(self) -> tuple[Indicator, tuple[int, ...]]:
-        """Returns what the textbook value hangs on."""
-        return self.indicator, self.periods
-
     @property
     def plain(self) -> "Feature":
         """Returns the feature without its transforms."""
@@ -133,12 +112,3 @@ class Feature:
     def warm_up(self) -> int:
         """Returns the bars after the first value in which the start of the series still shows."""
         return self.indicator.warm_up(*self.periods)
-
-    @cached_property
-    def parts(self) -> tuple["Feature", ...]:
-        """Returns the indicators that this one stands on, as features without a name."""
-        return tuple(
-            Feature("", column.indicator, tuple(self.periods[i] for i in column.places))
-            for column in self.indicator.columns
-            if isinstance(column, Of)
-        )

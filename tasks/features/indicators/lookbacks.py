@@ -43,3 +43,21 @@ def fades(*periods: int) -> int:
 def fades_by_wilder(*periods: int) -> int:
     """Returns the warm-up of Wilder's averages, one over the other."""
     return sum(settling_bars(1.0 / n) for n in periods)
+
+
+def in_percent(bars: int) -> int:
+    """Returns the warm-up of a value in per cent that may lie near 0, made of a settled average.
+
+    What weighs SETTLED after `bars` weighs SETTLED^1.5, or 3e-11, after half as many more.
+    """
+    return bars * 3 // 2
+
+
+def stop_path(step: int, most: int) -> int:
+    """Returns the warm-up of a stop that gains on the price by so many hundredths of the way."""
+    return max(PATH, 1260 // min(step, most))
+
+
+def band_path(times: int) -> int:
+    """Returns the warm-up of bands so many ranges away: the time to cross grows as the square."""
+    return max(PATH, 40 * times * times)

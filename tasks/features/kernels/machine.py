@@ -38,6 +38,8 @@ from tasks.features.kernels.windows import write_deviation, write_max, write_win
 # whole numbers, number of results.
 OP, OUT, A, B, C, N, M, L, PARTS = range(9)
 
+_BLOCK = 1024
+
 
 class Op(IntEnum):
     """What a step can be; the names are those of `graph.py` in capitals."""
@@ -72,6 +74,9 @@ class Op(IntEnum):
     NEGATIVE = auto()
     SIN = auto()
     COS = auto()
+    LOG = auto()
+    RATIO = auto()
+    SELECT = auto()
     # In the order of the kinds in `windows.py`.
     MEAN = auto()
     SQUARES = auto()
@@ -80,9 +85,6 @@ class Op(IntEnum):
     TREND = auto()
     LATEST_MAX = auto()
     FIRST_MAX = auto()
-    SELECT = auto()
-    LOG = auto()
-    RATIO = auto()
     LAGGED = auto()
     DIFFERENCE = auto()
     MAX = auto()
@@ -96,13 +98,10 @@ class Op(IntEnum):
     RANK = auto()
 
 
-# Called by compiled code alone: without the wrappers for Python, which take time to compile.
-_inside = njit(
-    nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
+_compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
-@_inside
+@_compiled
 def _binary(op, out, a, b):
     if op == Op.ADD:
         for i in range(out.size):
@@ -136,7 +135,7 @@ def _binary(op, out, a, b):
             out[i] = a[i] ** b[i]
 
 
-@_inside
+@_compiled
 def _with_number(op, out, a, x):
     if op == Op.ADD_NUMBER:
         for i in range(out.size):
@@ -173,7 +172,7 @@ def _with_number(op, out, a, x):
             out[i] = x / a[i]
 
 
-@_inside
+@_compiled
 def _unary(op, out, a):
     if op == Op.SQRT:
         for i in range(out.size):
@@ -195,13 +194,34 @@ def _unary(op, out, a):
             out[i] = np.cos(a[i])
 
 
-@_inside
+@_compiled
 def _select(out, chosen, a, b):
     for i in range(out.size):
         out[i] = a[i] if chosen[i] != 0.0 else b[i]
 
 
-@_inside
+@_compiled
+def _row_by_row(step, numbers, work, first, last):
+    """Does a step that looks at its own row only, on the rows from `first` to `last`."""
+    op = step[OP]
+    out, a, b = work[step[OUT]][first:last], work[step[A]][first:last], work[step[B]][first:last]
+    if op == Op.CONSTANT:
+        out[:] = numbers[0]
+    elif op <= Op.POWER:
+        _binary(op, out, a, b)
+    elif op <= Op.NUMBER_DIVIDE:
+        _with_number(op, out, a, numbers[0])
+    elif op <= Op.COS:
+        _unary(op, out, a)
+    elif op == Op.LOG:
+        write_logs(out, a)
+    elif op == Op.RATIO:
+        write_ratio(out, a, b)
+    else:
+        _select(out, a, b, work[step[C]][first:last])
+
+
+@_compiled
 def _store(value, scale, shift, places, lookback, row, out):
     """Writes each symbol's rows, masked in warm-up and where float32 could not hold them.
 
@@ -230,7 +250,7 @@ def _store(value, scale, shift, places, lookback, row, out):
                 mine[i] = made[i] if abs(np.float32(made[i])) < endless else np.nan
 
 
-@_inside
+@_compiled
 def _lay(out, column, places):
     """Lays the symbols of a column one after the other, a NaN after each."""
     for s in range(places.shape[0]):
@@ -240,9 +260,9 @@ def _lay(out, column, places):
             out[place + length] = np.nan
 
 
-@_inside
+@_compiled
 def _kernel(step, reals, work, size):
-    """Does a step that looks at more than its own row, or at three inputs."""
+    """Does a step that looks at other rows than its own."""
     op, at, n = step[OP], step[OUT], step[N]
     out, a = work[at][:size], work[step[A]][:size]
     b, c = work[step[B]][:size], work[step[C]][:size]
@@ -267,16 +287,10 @@ def _kernel(step, reals, work, size):
         write_quantiles(work, at, a, n, reals)
     elif op == Op.RANK:
         write_rank(out, a, n)
-    elif op == Op.LOG:
-        write_logs(out, a)
-    elif op == Op.RATIO:
-        write_ratio(out, a, b)
     elif op == Op.LAGGED:
         write_lagged(out, a, n)
-    elif op == Op.DIFFERENCE:
-        write_difference(out, a, n)
     else:
-        _select(out, a, b, c)
+        write_difference(out, a, n)
 
 
 def _machine(digest: str) -> Callable[..., None]:
@@ -303,9 +317,21 @@ def _machine(digest: str) -> Callable[..., None]:
             return
         last = places.shape[0] - 1
         size = places[last, 1] + places[last, 2]
-        for t in range(steps.shape[0]):
+        t, end = 0, steps.shape[0]
+        while t < end:
             step, numbers = steps[t], reals[t]
             op = step[OP]
+            if Op.CONSTANT <= op <= Op.SELECT:
+                # Steps in a row that look at their own row only go over a block together, so that
+                # what one leaves is still in the nearest cache for the next.
+                last_step = t + 1
+                while last_step < end and Op.CONSTANT <= steps[last_step, OP] <= Op.SELECT:
+                    last_step += 1
+                for first in range(0, size, _BLOCK):
+                    for k in range(t, last_step):
+                        _row_by_row(steps[k], reals[k], work, first, min(first + _BLOCK, size))
+                t = last_step
+                continue
             if op == Op.COLUMN:
                 _lay(work[step[OUT]][:size], columns[step[N]], places)
             elif op == Op.STORE:
@@ -315,17 +341,9 @@ def _machine(digest: str) -> Callable[..., None]:
                     _store(value, scale, numbers[0], places, step[N], step[OUT], wide)
                 else:
                     _store(value, scale, numbers[0], places, step[N], step[OUT], narrow)
-            elif op == Op.CONSTANT:
-                work[step[OUT]][:size] = numbers[0]
-            elif op <= Op.POWER:
-                a, b = work[step[A]][:size], work[step[B]][:size]
-                _binary(op, work[step[OUT]][:size], a, b)
-            elif op <= Op.NUMBER_DIVIDE:
-                _with_number(op, work[step[OUT]][:size], work[step[A]][:size], numbers[0])
-            elif op <= Op.COS:
-                _unary(op, work[step[OUT]][:size], work[step[A]][:size])
             else:
                 _kernel(step, numbers, work, size)
+            t += 1
 
     made: Callable[..., None] = run
     return made

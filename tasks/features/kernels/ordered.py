@@ -15,13 +15,9 @@ from tasks.features.kernels.graph import primitive
 Array = NDArray[np.float64]
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
-# Called by compiled code alone: without the wrappers for Python, which take time to compile.
-_inside = njit(
-    nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
 
 
-@_inside
+@_compiled
 def _renewed(new, old, leaving, coming):
     """Writes `old` into `new` with one value out and another in.
 
@@ -35,7 +31,7 @@ def _renewed(new, old, leaving, coming):
         new[i + 1] = max(before, lower)
 
 
-@_inside
+@_compiled
 def _between(ordered, below, above, share):
     return ordered[below] + share * (ordered[above] - ordered[below])
 
@@ -95,13 +91,13 @@ def rolling_quantiles(
     return out[0], out[1]
 
 
-@_inside
+@_compiled
 def _count(ahead, value, newest):
     for i in range(ahead.size):
         ahead[i] += np.int64(value[i] < newest[i]) - np.int64(value[i] > newest[i])
 
 
-@_inside
+@_compiled
 def _count_four(ahead, a, b, c, d, newest):
     for i in range(ahead.size):
         x = newest[i]

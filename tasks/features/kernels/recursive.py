@@ -14,10 +14,6 @@ from tasks.features.kernels.graph import primitive
 Array = NDArray[np.float64]
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
-# Called by compiled code alone: without the wrappers for Python, which take time to compile.
-_inside = njit(
-    nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
 
 # What two runs that began differently may still differ by, as a share, once they have settled.
 SETTLED = 1e-7
@@ -32,7 +28,7 @@ def settling_bars(weight: float) -> int:
     return math.ceil(math.log(SETTLED) / math.log1p(-weight)) if weight < 1.0 else 0
 
 
-@_inside
+@_compiled
 def _runs(values):
     """Returns where the runs of numbers begin and end: each ends before a NaN."""
     borders = np.empty((values.size // 2 + 1, 2), dtype=np.int64)
@@ -51,7 +47,7 @@ def _runs(values):
     return borders[:count]
 
 
-@_inside
+@_compiled
 def _smooth(values, out, begin, end, weight):
     """Smooths one run from row `begin` on, where `out` holds the level of the row before."""
     level = out[begin - 1]
@@ -60,7 +56,7 @@ def _smooth(values, out, begin, end, weight):
         out[t] = level
 
 
-@_inside
+@_compiled
 def _smooth_four(values, out, begins, steps, weight):
     b0, b1, b2, b3 = begins[0], begins[1], begins[2], begins[3]
     v0, o0, l0 = values[b0 : b0 + steps], out[b0 : b0 + steps], out[b0 - 1]

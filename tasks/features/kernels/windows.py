@@ -24,28 +24,24 @@ Array = NDArray[np.float64]
 
 # Divisions by zero end as infinity or NaN, as in numpy; without, every division is a branch.
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
-# Called by compiled code alone: without the wrappers for Python, which take time to compile.
-_inside = njit(
-    nogil=True, cache=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True
-)
 
 
 # Each loop writes one array: with more, the compiler no longer proves that they do not overlap.
 
 
-@_inside
+@_compiled
 def _join_means(mean, a, b, share):
     for i in range(mean.size):
         mean[i] = b[i] + share * (a[i] - b[i])
 
 
-@_inside
+@_compiled
 def _join_products(product, of_a, of_b, xa, xb, ya, yb, weight):
     for i in range(product.size):
         product[i] = of_a[i] + of_b[i] + weight * (xa[i] - xb[i]) * (ya[i] - yb[i])
 
 
-@_inside
+@_compiled
 def _join_cubes(cube, cube_a, cube_b, a, b, two_a, two_b, new, old):
     n = new + old
     first, second = new * old * (old - new) / (n * n), 3.0 / n
@@ -55,7 +51,7 @@ def _join_cubes(cube, cube_a, cube_b, a, b, two_a, two_b, new, old):
         cube[i] += second * gap * (old * two_a[i] - new * two_b[i])
 
 
-@_inside
+@_compiled
 def _add_fourths(fourth, a, b, two_a, two_b, three_a, three_b, new, old):
     n = new + old
     first = new * old * (new * new - new * old + old * old) / (n * n * n)
@@ -67,33 +63,33 @@ def _add_fourths(fourth, a, b, two_a, two_b, three_a, three_b, new, old):
         fourth[i] += third * gap * (old * three_a[i] - new * three_b[i])
 
 
-@_inside
+@_compiled
 def _join_sums(total, a, b):
     for i in range(total.size):
         total[i] = a[i] + b[i]
 
 
-@_inside
+@_compiled
 def _join_tilts(tilt, tilt_a, tilt_b, a, b, lever):
     for i in range(tilt.size):
         tilt[i] = tilt_a[i] + tilt_b[i] + lever * (a[i] - b[i])
 
 
-@_inside
+@_compiled
 def _join_highest(best, a, b):
     for i in range(best.size):
         # A NaN on either side wins.
         best[i] = a[i] if (a[i] > b[i] or a[i] != a[i]) else b[i]
 
 
-@_inside
+@_compiled
 def _join_ages(age, age_a, age_b, a, b, new):
     for i in range(age.size):
         # The sum is NaN where one of them is.
         age[i] = (age_a[i] if a[i] >= b[i] else age_b[i] + new) + 0.0 * (a[i] + b[i])
 
 
-@_inside
+@_compiled
 def _join_first_ages(age, age_a, age_b, a, b, new):
     for i in range(age.size):
         age[i] = (age_a[i] if a[i] > b[i] else age_b[i] + new) + 0.0 * (a[i] + b[i])
@@ -103,7 +99,7 @@ def _join_first_ages(age, age_a, age_b, a, b, new):
 MEAN, SQUARES, MOMENTS, PRODUCTS, TREND, LATEST_MAX, FIRST_MAX = range(7)
 
 
-@_inside
+@_compiled
 def _join(kind, out, recent, older, new, old, rows):
     """Writes the states of windows of new + old rows: `recent` ends at row t, `older` before it.
 
@@ -148,7 +144,7 @@ def _join(kind, out, recent, older, new, old, rows):
     _add_fourths(made, a, b, two_a, two_b, three_a, three_b, new, old)
 
 
-@_inside
+@_compiled
 def _begin(kind, state, left, right):
     """Writes the states of windows of one row."""
     rows = left.size
@@ -162,7 +158,7 @@ def _begin(kind, state, left, right):
             part[i] = 0.0 * (left[i] + right[i])
 
 
-@_inside
+@_compiled
 def _plan(n):
     """Returns the joins [J, 5] that make windows of n rows, and which state then holds them.
 

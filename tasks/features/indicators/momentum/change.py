@@ -2,6 +2,7 @@
 
 from tasks.features.indicators.entry import Array
 from tasks.features.kernels.elementwise import difference, lagged, ratio
+from tasks.features.kernels.recursive import exponential_mean
 
 
 def mom(close: Array, period: int) -> Array:
@@ -22,10 +23,10 @@ def roc(close: Array, period: int) -> Array:
     return 100.0 * (ratio(close, lagged(close, period)) - 1.0)
 
 
-def ppo(fast_average: Array, slow_average: Array, *_: int) -> Array:
+def ppo(close: Array, fast: int, slow: int) -> Array:
     """Returns the percentage price oscillator, of exponential averages.
 
     Formula: 100 * (ema(close, fast) / ema(close, slow) - 1)
     Source: Appel (2005), Technical Analysis: Power Tools for Active Investors
     """
-    return 100.0 * (ratio(fast_average, slow_average) - 1.0)
+    return 100.0 * (ratio(exponential_mean(close, fast), exponential_mean(close, slow)) - 1.0)

@@ -42,50 +42,55 @@ def cmo_plain(change: Array, period: int) -> Array:
     return 100.0 * ratio(rolling_mean(change, period), rolling_mean(np.abs(change), period))
 
 
-def stochastic_k(close: Array, highest: Array, lowest: Array, period: int) -> Array:
+def stochastic_k(high: Array, low: Array, close: Array, period: int) -> Array:
     """Returns the fast %K, 0 to 100: unsmoothed, not the slow one.
 
     Formula: 100 * (close - lowest low) / (highest high - lowest low) over n bars
     Source: Lane (1984), Lane's Stochastics
     """
-    return 100.0 * ratio(close - lowest, highest - lowest)
+    lowest = rolling_min(low, period)
+    return 100.0 * ratio(close - lowest, rolling_max(high, period) - lowest)
 
 
-def stochastic_d(fast_k: Array, period: int, smoothing: int) -> Array:
+def stochastic_d(high: Array, low: Array, close: Array, period: int, smoothing: int) -> Array:
     """Returns the fast %D, 0 to 100; with a smoothing of 3 it is the slow %K.
 
     Formula: mean(%K over m bars)
     Source: Lane (1984), Lane's Stochastics
     """
-    return rolling_mean(fast_k, smoothing)
+    return rolling_mean(stochastic_k(high, low, close, period), smoothing)
 
 
-def stochastic_slow_d(slow_k: Array, period: int, smoothing: int, again: int) -> Array:
+def stochastic_slow_d(
+    high: Array, low: Array, close: Array, period: int, smoothing: int, again: int
+) -> Array:
     """Returns the slow %D, 0 to 100.
 
     Formula: mean(mean(%K over m bars) over l bars)
     Source: Lane (1984), Lane's Stochastics
     """
-    return rolling_mean(slow_k, again)
+    return rolling_mean(stochastic_d(high, low, close, period, smoothing), again)
 
 
-def stochastic_rsi(strength: Array, period: int, span: int) -> Array:
+def stochastic_rsi(change: Array, period: int, span: int) -> Array:
     """Returns the place of the RSI in its own range, 0 to 100 (the book has 0 to 1).
 
     Formula: 100 * (rsi - lowest rsi) / (highest rsi - lowest rsi) over m bars
     Source: Chande and Kroll (1994), The New Technical Trader
     """
+    strength = rsi(change, period)
     lowest = rolling_min(strength, span)
     return 100.0 * ratio(strength - lowest, rolling_max(strength, span) - lowest)
 
 
-def williams_r(close: Array, highest: Array, lowest: Array, period: int) -> Array:
+def williams_r(high: Array, low: Array, close: Array, period: int) -> Array:
     """Returns Williams' %R, -100 to 0.
 
     Formula: -100 * (highest high - close) / (highest high - lowest low) over n bars
     Source: Williams (1973), How I Made One Million Dollars Last Year Trading Commodities
     """
-    return -100.0 * ratio(highest - close, highest - lowest)
+    highest = rolling_max(high, period)
+    return -100.0 * ratio(highest - close, highest - rolling_min(low, period))
 
 
 def cci(typical: Array, period: int) -> Array:

@@ -3,8 +3,7 @@
 from functools import partial
 
 from tasks.features.indicators import lookbacks as need
-from tasks.features.indicators.bases import CLOSE_SPREAD
-from tasks.features.indicators.entry import Indicator, Of
+from tasks.features.indicators.entry import Indicator
 from tasks.features.indicators.returns import shape, spans
 
 _returns = partial(Indicator, "returns", joined=True)
@@ -15,7 +14,7 @@ RETURNS: dict[str, Indicator] = {
     "overnight_return": _returns(spans.overnight_return, ("open", "previous_close"), (), need.one),
     "intraday_return": _returns(spans.intraday_return, ("open", "close"), (), need.none),
     "gap": _returns(spans.gap, ("high", "low"), (), need.one),
-    "zscore": _returns(spans.zscore, ("close", Of(CLOSE_SPREAD, (0,))), (20,), need.window),
+    "zscore": _returns(spans.zscore, ("close",), (20,), need.window),
     "drawdown": _returns(spans.drawdown, ("close",), (60,), need.window),
     "high_distance": _returns(spans.high_distance, ("high", "close"), (252,), need.window),
     "low_distance": _returns(spans.low_distance, ("low", "close"), (252,), need.window),

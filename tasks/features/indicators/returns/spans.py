@@ -4,7 +4,7 @@ import numpy as np
 
 from tasks.features.indicators.entry import Array
 from tasks.features.kernels.elementwise import difference, lagged, logs, ratio
-from tasks.features.kernels.windows import rolling_max, rolling_min
+from tasks.features.kernels.windows import rolling_max, rolling_min, rolling_squares
 
 
 def log_return(log_close: Array, period: int) -> Array:
@@ -53,14 +53,14 @@ def gap(high: Array, low: Array) -> Array:
     return above - np.maximum(logs(lagged(low, 1) / high), 0.0)
 
 
-def zscore(close: Array, spread: Array, period: int) -> Array:
+def zscore(close: Array, period: int) -> Array:
     """Returns the close's distance from its mean in standard deviations (population sd).
 
     Formula: (close - mean(close)) / sd(close) over n bars
     Source: common usage
     """
-    mean, sd = spread
-    return ratio(close - mean, sd)
+    mean, squares = rolling_squares(close, period)
+    return ratio(close - mean, np.sqrt(squares / period))
 
 
 def drawdown(close: Array, period: int) -> Array:

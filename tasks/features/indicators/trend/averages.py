@@ -17,6 +17,15 @@ def sma(close: Array, period: int) -> Array:
     return rolling_mean(close, period)
 
 
+def ema(close: Array, period: int) -> Array:
+    """Returns the exponential moving average; it begins at the plain mean of n bars.
+
+    Formula: e += 2 / (n + 1) * (close - e)
+    Source: Roberts (1959), Control Chart Tests Based on Geometric Moving Averages
+    """
+    return exponential_mean(close, period)
+
+
 def wma(close: Array, period: int) -> Array:
     """Returns the linearly weighted moving average; the newest bar weighs n.
 
@@ -85,10 +94,10 @@ def t3(close: Array, period: int, percent: int) -> Array:
     return value + 3.0 * v**2 * (1.0 + v) * fifth - v**3 * sixth
 
 
-def vwap(typical: Array, volume: Array, average: Array, period: int) -> Array:
+def vwap(typical: Array, volume: Array, period: int) -> Array:
     """Returns the volume-weighted average price of n daily bars; not the intraday one.
 
     Formula: sum(volume * (high + low + close) / 3) / sum(volume) over n bars
     Source: Berkowitz, Logue and Noser (1988), The Total Cost of Transactions on the NYSE
     """
-    return ratio(rolling_mean(volume * typical, period), average)
+    return ratio(rolling_mean(volume * typical, period), rolling_mean(volume, period))

@@ -8,38 +8,40 @@ from tasks.features.kernels.recursive import wilder_mean
 from tasks.features.kernels.windows import bars_since_max
 
 
-def _directional(up: Array, down: Array, atr: Array, period: int) -> Array:
+def _directional(up: Array, down: Array, true_range: Array, period: int) -> Array:
     # The product with 0 hands a NaN on, which a comparison does not.
     moved = np.where((up > down) & (up > 0.0), up, 0.0 * (up + down))
-    return 100.0 * ratio(wilder_mean(moved, period), atr)
+    return 100.0 * ratio(wilder_mean(moved, period), wilder_mean(true_range, period))
 
 
-def plus_di(high: Array, low: Array, atr: Array, period: int) -> Array:
+def plus_di(high: Array, low: Array, true_range: Array, period: int) -> Array:
     """Returns the positive directional indicator, 0 to 100.
 
     Formula: 100 * wilder(+DM) / wilder(true range), +DM = rise of the high if it exceeds 0 and the
         fall of the low, else 0
     Source: Wilder (1978), New Concepts in Technical Trading Systems
     """
-    return _directional(difference(high, 1), -difference(low, 1), atr, period)
+    return _directional(difference(high, 1), -difference(low, 1), true_range, period)
 
 
-def minus_di(high: Array, low: Array, atr: Array, period: int) -> Array:
+def minus_di(high: Array, low: Array, true_range: Array, period: int) -> Array:
     """Returns the negative directional indicator, 0 to 100.
 
     Formula: 100 * wilder(-DM) / wilder(true range), -DM = fall of the low if it exceeds 0 and the
         rise of the high, else 0
     Source: Wilder (1978), New Concepts in Technical Trading Systems
     """
-    return _directional(-difference(low, 1), difference(high, 1), atr, period)
+    return _directional(-difference(low, 1), difference(high, 1), true_range, period)
 
 
-def adx(plus: Array, minus: Array, period: int) -> Array:
+def adx(high: Array, low: Array, true_range: Array, period: int) -> Array:
     """Returns the average directional index, 0 to 100: strength of a trend, not its direction.
 
     Formula: wilder(100 * |+DI - -DI| / (+DI + -DI))
     Source: Wilder (1978), New Concepts in Technical Trading Systems
     """
+    plus = plus_di(high, low, true_range, period)
+    minus = minus_di(high, low, true_range, period)
     return wilder_mean(100.0 * ratio(np.abs(plus - minus), plus + minus), period)
 
 
@@ -61,10 +63,10 @@ def aroon_down(low: Array, period: int) -> Array:
     return 100.0 * (period - bars_since_max(-low, period + 1)) / period
 
 
-def aroon_oscillator(up: Array, down: Array, period: int) -> Array:
+def aroon_oscillator(high: Array, low: Array, period: int) -> Array:
     """Returns Aroon up less Aroon down, -100 to 100.
 
     Formula: 100 * (bars since the lowest low - bars since the highest high) / n
     Source: Chande (1995), The Time Price Oscillator
     """
-    return up - down
+    return aroon_up(high, period) - aroon_down(low, period)

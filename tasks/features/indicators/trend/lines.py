@@ -1,7 +1,7 @@
 """Lines that follow the price: least squares, stops, Ichimoku."""
 
 from tasks.features.indicators.entry import Array
-from tasks.features.kernels.recursive import parabolic_stops, trailing_bands
+from tasks.features.kernels.recursive import parabolic_stops, trailing_bands, wilder_mean
 from tasks.features.kernels.windows import rolling_max, rolling_min, rolling_trend
 
 
@@ -24,15 +24,17 @@ def parabolic_sar(high: Array, low: Array, step: int, most: int) -> Array:
     return parabolic_stops(high, low, step / 100.0, most / 100.0)
 
 
-def supertrend(high: Array, low: Array, close: Array, atr: Array, period: int, times: int) -> Array:
+def supertrend(
+    high: Array, low: Array, close: Array, true_range: Array, period: int, times: int
+) -> Array:
     """Returns the Supertrend line, a price: the lower band in a rise, the upper one in a fall.
 
     Formula: (high + low) / 2 -+ times * atr(n); a band only tightens while no close has passed it;
         a close beyond the opposite band turns the trend; it begins falling
     Source: Seban (2008), as in common charting software
     """
-    middle = (high + low) / 2.0
-    return trailing_bands(close, middle - times * atr, middle + times * atr)
+    middle, width = (high + low) / 2.0, times * wilder_mean(true_range, period)
+    return trailing_bands(close, middle - width, middle + width)
 
 
 def _middle(high: Array, low: Array, period: int) -> Array:
@@ -57,13 +59,13 @@ def ichimoku_base(high: Array, low: Array, period: int) -> Array:
     return _middle(high, low, period)
 
 
-def ichimoku_span_a(conversion: Array, base: Array, *_: int) -> Array:
+def ichimoku_span_a(high: Array, low: Array, conversion: int, base: int) -> Array:
     """Returns Ichimoku's leading span A, a price, at the bar that makes it: not drawn ahead.
 
     Formula: (conversion line + base line) / 2
     Source: Hosoda (1969), Ichimoku Kinko Hyo
     """
-    return (conversion + base) / 2.0
+    return (_middle(high, low, conversion) + _middle(high, low, base)) / 2.0
 
 
 def ichimoku_span_b(high: Array, low: Array, period: int) -> Array:

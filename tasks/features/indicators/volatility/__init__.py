@@ -3,25 +3,17 @@
 from functools import partial
 
 from tasks.features.indicators import lookbacks as need
-from tasks.features.indicators.bases import (
-    ATR,
-    CLOSE_SPREAD,
-    DONCHIAN_LOWER,
-    DONCHIAN_UPPER,
-    EMA,
-)
-from tasks.features.indicators.entry import Indicator, Of
+from tasks.features.indicators.entry import Indicator
 from tasks.features.indicators.volatility import channels, estimators, ranges
 
 _volatility = partial(Indicator, "volatility", joined=True)
 _price = partial(_volatility, unit="price")
 _difference = partial(_volatility, unit="price_difference")
 
-_SPREAD = (Of(CLOSE_SPREAD, (0,)),)
 _OHLC = ("open", "high", "low", "close")
 _keltner = partial(
     _price,
-    columns=(Of(EMA, (0,)), Of(ATR, (1,))),
+    columns=("close", "true_range"),
     periods=(20, 10, 2),
     lookback=lambda n, span, times: max(n - 1, span),
     shortest=1,
@@ -30,27 +22,27 @@ _keltner = partial(
 
 VOLATILITY: dict[str, Indicator] = {
     "true_range": _difference(ranges.true_range, ("true_range",), (), need.one),
-    "atr": ATR,
+    "atr": _difference(
+        ranges.atr, ("true_range",), (14,), need.changes, warm_up=need.fades_by_wilder
+    ),
     "natr": _volatility(
         ranges.natr,
-        (Of(ATR, (0,)), "close"),
+        ("close", "true_range"),
         (14,),
         need.changes,
         warm_up=need.fades_by_wilder,
     ),
-    "bollinger_upper": _price(channels.bollinger_upper, _SPREAD, (20,), need.window),
-    "bollinger_lower": _price(channels.bollinger_lower, _SPREAD, (20,), need.window),
-    "bollinger_width": _volatility(channels.bollinger_width, _SPREAD, (20,), need.window),
-    "bollinger_position": _volatility(
-        channels.bollinger_position, ("close", *_SPREAD), (20,), need.window
-    ),
+    "bollinger_upper": _price(channels.bollinger_upper, ("close",), (20,), need.window),
+    "bollinger_lower": _price(channels.bollinger_lower, ("close",), (20,), need.window),
+    "bollinger_width": _volatility(channels.bollinger_width, ("close",), (20,), need.window),
+    "bollinger_position": _volatility(channels.bollinger_position, ("close",), (20,), need.window),
     "keltner_upper": _keltner(channels.keltner_upper),
     "keltner_lower": _keltner(channels.keltner_lower),
-    "donchian_upper": DONCHIAN_UPPER,
-    "donchian_lower": DONCHIAN_LOWER,
+    "donchian_upper": _price(channels.donchian_upper, ("high",), (20,), need.window),
+    "donchian_lower": _price(channels.donchian_lower, ("low",), (20,), need.window),
     "channel_width": _difference(
         channels.channel_width,
-        (Of(DONCHIAN_UPPER, (0,)), Of(DONCHIAN_LOWER, (0,))),
+        ("high", "low"),
         (20,),
         need.window,
     ),

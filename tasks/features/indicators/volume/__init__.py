@@ -3,33 +3,27 @@
 from functools import partial
 
 from tasks.features.indicators import lookbacks as need
-from tasks.features.indicators.bases import AVERAGE_VOLUME, VOLUME_SPREAD
-from tasks.features.indicators.entry import Indicator, Of
+from tasks.features.indicators.entry import Indicator
 from tasks.features.indicators.volume import flow, liquidity
 
 _volume = partial(Indicator, "volume", joined=True)
 
-_AVERAGE = Of(AVERAGE_VOLUME, (0,))
 _HLCV = ("high", "low", "close", "volume")
 
 VOLUME: dict[str, Indicator] = {
-    "volume_ratio": _volume(liquidity.volume_ratio, ("volume", _AVERAGE), (20,), need.window),
-    "volume_zscore": _volume(
-        liquidity.volume_zscore, ("volume", Of(VOLUME_SPREAD, (0,))), (20,), need.window
-    ),
+    "volume_ratio": _volume(liquidity.volume_ratio, ("volume",), (20,), need.window),
+    "volume_zscore": _volume(liquidity.volume_zscore, ("volume",), (20,), need.window),
     "turnover": _volume(liquidity.turnover, ("dollar_volume",), (20,), need.window),
     "amihud": _volume(
         liquidity.amihud, ("log_return", "dollar_volume"), (20,), need.changes, "per_money"
     ),
-    "vwma": _volume(liquidity.vwma, ("close", "volume", _AVERAGE), (20,), need.window, "price"),
+    "vwma": _volume(liquidity.vwma, ("close", "volume"), (20,), need.window, "price"),
     "price_volume_correlation": _volume(
         liquidity.price_volume_correlation, ("close", "volume"), (20,), need.window
     ),
-    "on_balance_volume": _volume(
-        flow.on_balance_volume, ("change", "volume", _AVERAGE), (20,), need.changes
-    ),
+    "on_balance_volume": _volume(flow.on_balance_volume, ("change", "volume"), (20,), need.changes),
     "accumulation_distribution": _volume(flow.accumulation_distribution, _HLCV, (20,), need.window),
-    "chaikin_money_flow": _volume(flow.chaikin_money_flow, (*_HLCV, _AVERAGE), (20,), need.window),
+    "chaikin_money_flow": _volume(flow.chaikin_money_flow, _HLCV, (20,), need.window),
     "chaikin_oscillator": _volume(
         flow.chaikin_oscillator,
         _HLCV,

@@ -8,13 +8,13 @@ from tasks.features.kernels.recursive import exponential_mean, running_total
 from tasks.features.kernels.windows import rolling_mean, rolling_squares
 
 
-def on_balance_volume(change: Array, volume: Array, average: Array, period: int) -> Array:
+def on_balance_volume(change: Array, volume: Array, period: int) -> Array:
     """Returns the change of on-balance volume over n bars as a share of their volume, -1 to 1.
 
     Formula: sum(sign(close - close[t-1]) * volume) / sum(volume) over n bars
     Source: Granville (1963), New Key to Stock Market Profits
     """
-    return ratio(rolling_mean(np.sign(change) * volume, period), average)
+    return ratio(rolling_mean(np.sign(change) * volume, period), rolling_mean(volume, period))
 
 
 def _placed_volume(high: Array, low: Array, close: Array, volume: Array) -> Array:
@@ -24,15 +24,14 @@ def _placed_volume(high: Array, low: Array, close: Array, volume: Array) -> Arra
     return place * volume
 
 
-def chaikin_money_flow(
-    high: Array, low: Array, close: Array, volume: Array, average: Array, period: int
-) -> Array:
+def chaikin_money_flow(high: Array, low: Array, close: Array, volume: Array, period: int) -> Array:
     """Returns Chaikin's money flow, -1 to 1; a bar without a range adds no flow.
 
     Formula: sum(volume * (2 * close - high - low) / (high - low)) / sum(volume) over n bars
     Source: Chaikin, as in Achelis (1995), Technical Analysis from A to Z
     """
-    return ratio(rolling_mean(_placed_volume(high, low, close, volume), period), average)
+    flow = rolling_mean(_placed_volume(high, low, close, volume), period)
+    return ratio(flow, rolling_mean(volume, period))
 
 
 def accumulation_distribution(

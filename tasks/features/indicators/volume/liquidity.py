@@ -4,26 +4,26 @@ import numpy as np
 
 from tasks.features.indicators.entry import Array
 from tasks.features.kernels.elementwise import ratio
-from tasks.features.kernels.windows import rolling_mean, rolling_products
+from tasks.features.kernels.windows import rolling_mean, rolling_products, rolling_squares
 
 
-def volume_ratio(volume: Array, average: Array, period: int) -> Array:
+def volume_ratio(volume: Array, period: int) -> Array:
     """Returns the volume over its average; today's bar belongs to the average.
 
     Formula: volume / mean(volume over n bars)
     Source: common usage
     """
-    return ratio(volume, average)
+    return ratio(volume, rolling_mean(volume, period))
 
 
-def volume_zscore(volume: Array, spread: Array, period: int) -> Array:
+def volume_zscore(volume: Array, period: int) -> Array:
     """Returns the volume's distance from its mean in standard deviations (population sd).
 
     Formula: (volume - mean(volume)) / sd(volume) over n bars
     Source: common usage
     """
-    mean, sd = spread
-    return ratio(volume - mean, sd)
+    mean, squares = rolling_squares(volume, period)
+    return ratio(volume - mean, np.sqrt(squares / period))
 
 
 def turnover(dollar_volume: Array, period: int) -> Array:
@@ -44,13 +44,13 @@ def amihud(log_return: Array, dollar_volume: Array, period: int) -> Array:
     return rolling_mean(ratio(np.abs(log_return), dollar_volume), period)
 
 
-def vwma(close: Array, volume: Array, average: Array, period: int) -> Array:
+def vwma(close: Array, volume: Array, period: int) -> Array:
     """Returns the volume-weighted moving average of the close, a price; vwap takes typical prices.
 
     Formula: sum(volume * close) / sum(volume) over n bars
     Source: common usage
     """
-    return ratio(rolling_mean(volume * close, period), average)
+    return ratio(rolling_mean(volume * close, period), rolling_mean(volume, period))
 
 
 def price_volume_correlation(close: Array, volume: Array, period: int) -> Array:
