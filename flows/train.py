@@ -14,7 +14,7 @@ from flows.naming import name_this_run
 from flows.prices import BATCHES_AT_ONCE, ingest
 from flows.session import plan_run
 from tasks.evaluation.task import evaluate_folds
-from tasks.features.task import build_features
+from tasks.features.task import build_features, prove_features
 from tasks.publishing.task import register_model, write_bundle, write_report
 from tasks.training.task import close_trial, open_trial, train_baselines, train_fold, train_refit
 from tasks.windows.task import make_windows
@@ -56,6 +56,15 @@ def train(
         target=config.target,
         members=prices.members,
         newest=None,
+    )
+    proof = prove_features(
+        root=root,
+        lake=lake,
+        bars=prices.bars,
+        actions=prices.actions,
+        features=config.features,
+        members=prices.members,
+        seed=config.evaluation.seed,
     )
     shape: dict[str, Any] = {
         "root": root,
@@ -108,6 +117,7 @@ def train(
         windows=windows,
         refits=refits,
         evaluation=evaluation,
+        proof=proof,
         tables=[prices.bars, prices.actions],
         survivorship=plan.survivorship,
         device=plan.device,

@@ -27,6 +27,8 @@ from tasks.lake.membership import Membership, member_rows
 
 CUTOFFS = 200
 _SYMBOLS = 4
+# What no bar decides: Qlib's Alpha360 begins with today's close over today's close.
+_ALWAYS_ONE = ("alpha_lag_close(0)", "alpha_lag_volume(0)")
 # Sessions on which every column is known, beyond the longest lookback; `momentum`, which is always
 # made, has one of 252 bars.
 _RIPE = 300
@@ -61,20 +63,21 @@ def feature_proof(
     place = _largest(bars, members)
     sample = _sampled(bars, members, place, lookback + _RIPE, seed)
     chosen = sample.get_column("symbol").unique().sort().to_list()
-    stage = _Stage(features, exchanges[place], members.frame(), chosen)
+    stage = Stage(features, exchanges[place], members.frame(), chosen)
     case = Case(
         build=stage.build,
+        build_each=stage.build_each,
         bars=sample,
         actions=actions.filter(pl.col("symbol").is_in(chosen)),
         adjusted=stage.adjusted,
         cross_sectional=[f.name for f in features if _across(f)],
-        calendar=[f.name for f in features if f.indicator.kind == "calendar"],
+        calendar=[f.name for f in features if _of_no_bar(f)],
     )
     return prove(case, cutoffs, lookback, seed)
 
 
 @dataclass(frozen=True)
-class _Stage:
+class Stage:
     """The features stage for a few symbols of one exchange."""
 
     features: Sequence[Feature]
@@ -96,9 +99,34 @@ class _Stage:
 
     def build(self, panel: pl.DataFrame) -> pl.DataFrame:
         """Returns what `feature_frame` makes of a panel, without the target."""
-        bars = panel.drop("member", "sector")
+        return self.build_each([panel])[0]
+
+    def build_each(self, panels: Sequence[pl.DataFrame]) -> list[pl.DataFrame]:
+        """Returns that of each panel, all of them made at once.
+
+        A call costs far more than its few rows. So the panels lie side by side as if they were one
+        universe: their symbols have names of their own, and once the calendar has been looked at,
+        their dates too, so that no panel's members stand beside another's on any date.
+        """
+        universe = pl.concat(
+            panel.with_columns(symbol=pl.lit(f"{place:04d} ") + pl.col("symbol"), place=place)
+            for place, panel in enumerate(panels)
+        )
+        bars = universe.drop("member", "sector", "place")
         frame = base_columns(bars, self.features, self.exchange.scheduled)
-        return transformed(frame, self.features, panel["member"], panel["sector"])
+        days = frame.get_column("date").to_physical()
+        span = days.max() - days.min() + 1  # type: ignore[operator]
+        apart = (days + span * universe["place"]).cast(pl.Date).alias("date")
+        frame = transformed(
+            frame.with_columns(apart), self.features, universe["member"], universe["sector"]
+        )
+        made, start = [], 0
+        for panel in panels:
+            made.append(
+                frame.slice(start, panel.height).with_columns(panel["symbol"], panel["date"])
+            )
+            start += panel.height
+        return made
 
 
 def _sampled(
@@ -116,6 +144,10 @@ def _sampled(
     chosen = sample_panel(inside, _SYMBOLS, rows, seed).get_column("symbol").unique()
     own = here.filter(pl.col("symbol").is_in(chosen.implode()))
     return sample_panel(own, _SYMBOLS, rows, seed)
+
+
+def _of_no_bar(feature: Feature) -> bool:
+    return feature.indicator.kind == "calendar" or feature.plain.name in _ALWAYS_ONE
 
 
 def _across(feature: Feature) -> bool:

@@ -4,7 +4,9 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from models.errors import DataError
+from tasks.features.causality.proof import require_proof
 from tasks.features.frame import Exchange, feature_frame, masked_rows
+from tasks.features.prove import feature_proof
 from tasks.features.spec import FeatureSpec
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
 from tasks.lake.calendar import scheduled_sessions, sessions
@@ -60,6 +62,34 @@ def build_features(
     fill = write_frames({"panel": panel, "frame": frame}, summary)
     parents = (bars.digest, actions.digest, *([benchmark.digest] if benchmark else []))
     return write_artifact(root, "features", key, fill, parents)
+
+
+@cached_stage("proof", run_name="prove features to {bars.cutoff}")
+def prove_features(
+    root: Path,
+    key: str,
+    lake: str,
+    bars: TableRef,
+    actions: TableRef,
+    features: FeatureSpec,
+    members: Membership,
+    seed: int,
+) -> Artifact:
+    """Writes the certificate that no feature saw the future; without one the run stops here.
+
+    Raises:
+        DataError: a feature hangs on what it must not see.
+    """
+    traded, acted = read_reference(lake, bars), read_reference(lake, actions)
+    if traded.is_empty():
+        raise DataError(f"The lake holds no bar up to {bars.cutoff}; ingest the universe first.")
+    first: date = traded["date"].min()  # type: ignore[assignment]
+    days = {name: exchange_days(name, first, bars.cutoff) for name in _exchanges(members)}
+    proof = feature_proof(traded, acted, days, members, features, seed)
+    log(f"proof {proof.sentence}")
+    require_proof(proof)
+    fill = write_frames({}, proof.certificate())
+    return write_artifact(root, "proof", key, fill, (bars.digest, actions.digest))
 
 
 def exchange_days(name: str, first: date, cutoff: date) -> Exchange:

@@ -21,7 +21,7 @@ def build_manifest(
     tables: Sequence[TableRef],
     survivorship: str,
     fingerprint: dict[str, Any],
-    causality: Mapping[str, Any] | None = None,
+    causality: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Returns the manifest as JSON-ready values.
 
@@ -35,7 +35,7 @@ def build_manifest(
         tables: What was read of the lake.
         survivorship: Who is missing from the universe, in plain words.
         fingerprint: What the last bits of the weights depend on.
-        causality: The certificate of the proof that no feature saw the future; None without one.
+        causality: The certificate of the proof that no feature saw the future.
     """
     span = refit["spans"]["fit"]
     over = " over volatility" if TargetSpec(**recipe["target"]).unit == "log_return" else ""

@@ -35,6 +35,7 @@ def write_bundle(
     windows: Artifact,
     refits: list[Artifact],
     evaluation: Artifact,
+    proof: Artifact,
     tables: list[TableRef],
     survivorship: str,
     device: str,
@@ -54,6 +55,7 @@ def write_bundle(
         tables,
         survivorship,
         fingerprint(resolve_device(device)),
+        proof.read_json(root),
     )
     weights = [load_file(r.path(root, "weights.safetensors")) for r in refits]
 
@@ -61,7 +63,7 @@ def write_bundle(
         save_bundle(folder, weights, manifest, write_card(manifest, summary))
         return len(weights)
 
-    parents = (windows.sha256, evaluation.sha256, *(r.sha256 for r in refits))
+    parents = (windows.sha256, evaluation.sha256, proof.sha256, *(r.sha256 for r in refits))
     return write_artifact(root, "bundle", key, fill, parents)
 
 

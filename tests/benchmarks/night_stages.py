@@ -37,7 +37,7 @@ def main() -> None:
 def prepare(config: Path, symbols: int, first: date, last: date) -> dict[str, Any]:
     """Writes the bars that the configuration names, and compiles the kernels."""
     from flows.config import load_config
-    from tasks.features.engine import build
+    from tasks.features.frame import build
     from tasks.ingest.spec import FilesSpec
     from tasks.lake.calendar import sessions
     from tests.benchmarks.synthetic import INDEX, make_market

@@ -59,9 +59,9 @@ def timed(call: Callable[[], Any], calls: int) -> dict[str, float]:
         seconds.append(time.perf_counter() - began)
         cpu.append(time.process_time() - worked)
     return {
-        "first_seconds": round(first, 4),
-        "seconds": round(statistics.median(seconds), 4),
-        "cpu_seconds": round(statistics.median(cpu), 4),
+        "first_seconds": round(first, 6),
+        "seconds": round(statistics.median(seconds), 6),
+        "cpu_seconds": round(statistics.median(cpu), 6),
     }
 
 

@@ -49,7 +49,7 @@ def panel_of(**symbols: dict[str, np.ndarray]) -> pl.DataFrame:
     days = pl.date_range(FIRST, FIRST + timedelta(days=longest), eager=True)
     return pl.concat(
         pl.DataFrame({"date": days[: bars["close"].size], **bars}).select(
-            pl.lit(name).alias("symbol"), pl.all()
+            pl.lit(name).alias("symbol"), "date", *BAR
         )
         for name, bars in symbols.items()
     )

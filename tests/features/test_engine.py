@@ -8,8 +8,8 @@ from polars.testing import assert_frame_equal
 from models.errors import DataError, UsageError
 from tasks.features.engine import compute, fill
 from tasks.features.indicators.entry import Feature, Indicator
-from tasks.features.kernels.recursive import wilder_mean
 from tasks.features.kernels.elementwise import lagged
+from tasks.features.kernels.recursive import wilder_mean
 from tasks.features.kernels.windows import rolling_max
 from tasks.features.names import parse
 from tests.features.panels import BAR, generated_bars, panel_of

@@ -8,11 +8,13 @@ import polars as pl
 import pytest
 
 from models.errors import DataError
+from tasks.features.causality.bits import first_difference
 from tasks.features.causality.proof import require_proof
 from tasks.features.frame import Exchange
 from tasks.features.indicators import INDICATORS
 from tasks.features.indicators.entry import Indicator
-from tasks.features.prove import feature_proof
+from tasks.features.names import parse
+from tasks.features.prove import Stage, feature_proof
 from tasks.features.spec import FeatureSpec
 from tasks.features.transforms import TRANSFORMS
 from tasks.lake.calendar import sessions
@@ -76,6 +78,18 @@ def test_a_proof_is_made_on_few_symbols_of_the_largest_exchange_with_long_member
     assert again.certificate() == proof.certificate()
 
 
+def test_panels_built_at_once_are_what_they_are_one_by_one():
+    names = spec("rsi(14)", "rsi(14)|rank", "log_return(1)|sector|zscore", "atr(14)|standard(20)")
+    symbols = ["AAA", "BBB", "CCC", "DDD"]
+    stage = Stage(list(map(parse, names.features)), EXCHANGES["XNYS"], MEMBERS.frame(), symbols)
+    own = bars().filter(pl.col("symbol").is_in(symbols))
+    whole = stage.adjusted(own, ACTIONS)
+    panels = [whole, whole.filter(pl.col("date") <= HELD[200]), whole.filter(symbol="CCC"), whole]
+    for panel, made in zip(panels, stage.build_each(panels), strict=True):
+        assert first_difference(stage.build(panel), made) is None
+    assert stage.build(whole)["rsi(14)|rank"].drop_nans().n_unique() > 2
+
+
 def test_a_leak_in_the_registry_is_caught_in_a_runs_own_features(monkeypatch):
     def tomorrow(close: np.ndarray) -> np.ndarray:
         return np.append(close[1:], np.nan) / close
@@ -89,6 +103,11 @@ def test_a_leak_in_the_registry_is_caught_in_a_runs_own_features(monkeypatch):
     assert {found.column, *found.others} == {"tomorrow", "tomorrow|rank"}
     with pytest.raises(DataError, match=r"tomorrow .*changes at [A-D]{3} 20\d\d-.* are cut off"):
         require_proof(proof)
+
+
+def test_a_column_that_is_one_by_definition_stops_no_run():
+    wanted = spec("rsi(14)", "alpha_lag_close(0)", "alpha_lag_volume(0)")
+    assert feature_proof(bars(), ACTIONS, EXCHANGES, MEMBERS, wanted, seed=0, cutoffs=2).holds
 
 
 @pytest.mark.parametrize("spells", [(), (("AAA", date(2030, 1, 2), None, "XNYS", None),)])

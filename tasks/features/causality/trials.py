@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import islice, starmap
 
 import numpy as np
 import polars as pl
@@ -12,32 +13,54 @@ from tasks.features.causality.case import Case, moved
 from tasks.features.causality.proof import Counterexample
 
 Trials = Iterator[Counterexample | None]
+# A panel at a cutoff, and what was done to it.
+World = tuple[date, pl.DataFrame, str]
+
+# So many panels are built at once where the case can: enough that what a call costs of itself is
+# shared, few enough that a leak is found early.
+_AT_ONCE = 16
 
 
 def cut_off(case: Case, days: Sequence[date]) -> Trials:
     """At each date bars and actions end, so that the whole stage sees what it saw on that night."""
-    for day in days:
+
+    def world(day: date) -> World:
         past = pl.col("date") <= day
         panel = case.adjusted(case.bars.filter(past), case.actions.filter(past))
-        yield case.moved_until(day, panel, f"bars and actions after {day} are cut off")
+        return day, panel, f"bars and actions after {day} are cut off"
+
+    yield from _up_to(case, map(world, days))
 
 
 def replaced(case: Case, days: Sequence[date], future: pl.DataFrame, told: str) -> Trials:
     """The bars after each date are those of `future`."""
-    for day in days:
+
+    def world(day: date) -> World:
         panel = changes.with_future(case.panel, future, day)
-        yield case.moved_until(day, panel, f"the bars after {day} are {told}")
+        return day, panel, f"the bars after {day} are {told}"
+
+    yield from _up_to(case, map(world, days))
 
 
 def acting(case: Case, days: Sequence[date], ratios: Sequence[float]) -> Trials:
     """After each date every symbol has an action; by turns the bars follow it and do not."""
-    for trial, day in enumerate(days):
+
+    def world(trial: int, day: date) -> World:
         ratio = ratios[trial // 2 % len(ratios)]
         follow = trial % 2 == 0
         later = changes.with_later_action(case.bars, case.actions, day, ratio, follow)
         kind = "a dividend" if ratio == 1.0 else f"a split of {ratio:g} new shares per old"
         done = f"{kind} follows {day}{', with its bars' if follow else ''}"
-        yield case.moved_until(day, case.adjusted(*later), done)
+        return day, case.adjusted(*later), done
+
+    yield from _up_to(case, starmap(world, enumerate(days)))
+
+
+def _up_to(case: Case, worlds: Iterator[World]) -> Trials:
+    """What moves in each world up to its date."""
+    while some := list(islice(worlds, _AT_ONCE)):
+        days, panels, done = zip(*some, strict=True)
+        yield from case.moved_until(days, panels, done)
 
 
 def past_bars(case: Case, count: int, draw: np.random.Generator) -> Trials:

@@ -9,6 +9,7 @@ Given arrays, the same functions compute at once, with numpy. Both give the same
 """
 
 import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -131,6 +132,9 @@ class Node(NDArrayOperatorsMixin):
     def __array__(self, *_: Any, **__: Any) -> Any:
         raise _foreign("a conversion to an array")
 
+    def __bool__(self) -> bool:
+        raise _foreign("the truth of a whole column")
+
 
 def _foreign(what: str) -> UsageError:
     return UsageError(
@@ -148,18 +152,22 @@ def primitive(name: str, parts: int = 1) -> Callable[[_Function], _Function]:
     """
 
     def decorate(function: _Function) -> _Function:
+        kinds = [p.annotation for p in inspect.signature(function).parameters.values()]
+
         @functools.wraps(function)
         def call(*given: Any) -> Any:
-            nodes = [value for value in given if isinstance(value, Node)]
-            if not nodes:
+            graph = next((value.graph for value in given if isinstance(value, Node)), None)
+            if graph is None:
                 return function(*given)
-            graph = nodes[0].graph
-            numbers = [value for value in given if not isinstance(value, Node)]
+            typed = list(zip(given, kinds, strict=True))
+            columns = [value for value, kind in typed if kind not in (int, float)]
+            if not all(isinstance(column, Node) for column in columns):
+                raise _foreign(f"{function.__name__} of a column that is not made of the bars'")
             step = Step(
                 name,
-                tuple(node.place for node in nodes),
-                tuple(int(n) for n in numbers if isinstance(n, int | np.integer)),
-                tuple(n for n in numbers if isinstance(n, float)),
+                tuple(column.place for column in columns),
+                tuple(int(value) for value, kind in typed if kind is int),
+                tuple(float(value) for value, kind in typed if kind is float),
                 parts,
             )
             made = graph.add(step)

@@ -99,6 +99,8 @@ class Op(IntEnum):
 
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
+# For what calls code of other files: kept on disk by itself, it would not notice their change.
+_inside = njit(nogil=True, error_model="numpy")
 
 
 @_compiled
@@ -200,7 +202,7 @@ def _select(out, chosen, a, b):
         out[i] = a[i] if chosen[i] != 0.0 else b[i]
 
 
-@_compiled
+@_inside
 def _row_by_row(step, numbers, work, first, last):
     """Does a step that looks at its own row only, on the rows from `first` to `last`."""
     op = step[OP]
@@ -260,7 +262,7 @@ def _lay(out, column, places):
             out[place + length] = np.nan
 
 
-@_compiled
+@_inside
 def _kernel(step, reals, work, size):
     """Does a step that looks at other rows than its own."""
     op, at, n = step[OP], step[OUT], step[N]

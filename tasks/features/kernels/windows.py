@@ -202,7 +202,7 @@ def write_windows(kind, parts, out, at, left, right, n):
     for k in range(parts):
         out[at + k][: min(n - 1, size)] = np.nan
     joins, made = _plan(n)
-    block = min(max(1024, 4 * n), size)
+    block = max(min(max(1024, 4 * n), size), 1)
     states = np.zeros((4, parts, block + n - 1))
     for first in range(n - 1, size, block):
         last = min(first + block, size)

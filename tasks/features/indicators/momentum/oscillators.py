@@ -80,7 +80,9 @@ def stochastic_rsi(change: Array, period: int, span: int) -> Array:
     """
     strength = rsi(change, period)
     lowest = rolling_min(strength, span)
-    return 100.0 * ratio(strength - lowest, rolling_max(strength, span) - lowest)
+    width = rolling_max(strength, span) - lowest
+    # Where the price stands still both averages fade alike: what moves the RSI is rounding.
+    return 100.0 * ratio(strength - lowest, np.where(width > 1e-9, width, 0.0))
 
 
 def williams_r(high: Array, low: Array, close: Array, period: int) -> Array:
