@@ -54,20 +54,38 @@ def check_panel(panel: pl.DataFrame) -> NDArray[np.int64]:
     """Returns how many rows each symbol has; a panel must hold sorted, unique, adjusted bars.
 
     Raises:
-        DataError: it does not; the values are checked in one pass each, for there may be millions.
+        DataError: it does not.
     """
-    # Of a lazy frame pandera checks the columns and their types alone.
+    check_columns(panel)
+    lengths = symbol_lengths(panel)
+    check_values(panel, lengths)
+    return lengths
+
+
+def check_columns(panel: pl.DataFrame) -> None:
+    """Raises DataError unless the panel has its columns, in their order and types."""
+    # Of a lazy frame pandera checks no values.
     require(PANEL, panel.lazy(), "The panel breaks its contract", _MEND)
-    lengths = _check_keys(panel, "panel")
+
+
+def check_values(panel: pl.DataFrame, lengths: NDArray[np.int64]) -> None:
+    """Raises DataError unless the panel is sorted without repeats, and its values can be bars'."""
+    _check_keys(panel, lengths, "panel")
     for name in (*_PRICES, "volume"):
         _check_bounds(panel.get_column(name), name in _PRICES)
-    return lengths
+
+
+def symbol_lengths(frame: pl.DataFrame) -> NDArray[np.int64]:
+    """Returns the lengths of the runs of equal symbols."""
+    symbols = frame.get_column("symbol")
+    starts = (symbols != symbols.shift(1)).fill_null(True).arg_true().to_numpy().astype(np.int64)
+    return np.diff(starts, append=frame.height)
 
 
 def check_features(frame: pl.DataFrame, spec: FeatureSpec) -> None:
     """Raises DataError unless `frame` is the feature frame of `spec`; a masked feature is NaN."""
     require(feature_schema(spec), frame.lazy(), "The feature frame breaks its contract", _MEND)
-    _check_keys(frame, "feature frame")
+    _check_keys(frame, symbol_lengths(frame), "feature frame")
     wild = frame.select((_FLOATS.is_infinite()).sum()).row(0, named=True)
     for column, rows in wild.items():
         if rows:
@@ -104,15 +122,13 @@ def _check_bounds(column: pl.Series, price: bool) -> None:
         )
 
 
-def _check_keys(frame: pl.DataFrame, name: str) -> NDArray[np.int64]:
-    """Returns the lengths of the symbols' runs, which must ascend, as the dates within each."""
-    symbols = frame.get_column("symbol")
-    borders = (symbols != symbols.shift(1)).fill_null(True).arg_true()
-    starts = borders.to_numpy().astype(np.int64)
+def _check_keys(frame: pl.DataFrame, lengths: NDArray[np.int64], name: str) -> None:
+    """Refuses runs of symbols that do not ascend, and dates that do not within each."""
+    starts = np.cumsum(lengths) - lengths
     days = frame.get_column("date").to_physical().to_numpy()
     later = np.diff(days, prepend=days[:1]) > 0
     later[starts] = True
-    heads = symbols.gather(borders)
+    heads = frame.get_column("symbol").gather(starts)
     wrong = starts[(heads <= heads.shift(1)).fill_null(False).to_numpy()]
     if len(wrong) or not later.all():
         rows = np.union1d(wrong, np.flatnonzero(~later))
@@ -121,4 +137,3 @@ def _check_keys(frame: pl.DataFrame, name: str) -> NDArray[np.int64]:
             f"The {name} is not sorted by symbol and date without repeats, first at {symbol} {day} "
             f"({len(rows)} rows); sort it and drop the repeats."
         )
-    return np.diff(starts, append=frame.height)

@@ -15,14 +15,14 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
 from models.errors import UsageError
-from tasks.features.contracts import check_panel
+from tasks.features.contracts import check_columns, check_values, symbol_lengths
 from tasks.features.indicators.calendar.days import CALENDAR_COLUMNS, calendar_columns
 from tasks.features.indicators.columns import BAR_COLUMNS, Columns
 from tasks.features.indicators.entry import Array, Feature
@@ -30,8 +30,8 @@ from tasks.features.kernels.graph import Graph
 from tasks.features.kernels.machine import run
 from tasks.features.kernels.program import Output, Program, assemble
 
-# Rows of a chunk: a column takes 160 kB, and the few of a step stay in a core's own cache.
-_CHUNK = 20_200
+# Rows of a chunk: a column takes 80 kB, and the few of a step stay in a core's own cache.
+_CHUNK = 10_100
 _COLUMNS = (*BAR_COLUMNS, *CALENDAR_COLUMNS)
 
 
@@ -64,20 +64,22 @@ def fill(
     sessions: Sequence[date] | None = None,
 ) -> None:
     """Writes the features' columns into `out`, [F, N] float32 or float64; see `compute`."""
-    lengths = check_panel(panel)
+    check_columns(panel)
+    lengths = symbol_lengths(panel)
     bars = {name: _array(panel.get_column(name)) for name in BAR_COLUMNS}
     if any(column in CALENDAR_COLUMNS for f in features for column in f.indicator.columns):
         bars |= calendar_columns(panel.get_column("date"), sessions)
-    plain = [feature.plain for feature in features]
+    plain = tuple(feature.plain for feature in features)
     program = _program(plain, wide=out.dtype == np.float64)
-    if len(program.steps):
-        _run(program, bars, lengths, out)
+    # The bars are looked through beside the work on them; what is wrong comes out all the same.
+    _in_threads([partial(check_values, panel, lengths), *_workers(program, bars, lengths, out)])
     for row, feature in enumerate(plain):
         if not feature.indicator.joined:
             _call(feature, bars, lengths, out[row])
 
 
-def _program(features: Sequence[Feature], wide: bool) -> Program:
+@lru_cache(maxsize=16)
+def _program(features: tuple[Feature, ...], wide: bool) -> Program:
     """Returns the steps of all the features that are made of kernels alone."""
     graph = Graph()
     columns = Columns({name: graph.column(i) for i, name in enumerate(_COLUMNS)})
@@ -90,9 +92,10 @@ def _program(features: Sequence[Feature], wide: bool) -> Program:
     return assemble(graph, outputs)
 
 
-def _run(
+def _workers(
     program: Program, bars: Mapping[str, Array], lengths: NDArray[np.int64], out: NDArray
-) -> None:
+) -> list[Callable[[], None]]:
+    """Returns what each thread does: the program, on one chunk after the other."""
     none = np.empty(0)
     columns = tuple(_read_only(bars.get(name, none)) for name in _COLUMNS)
     chunks = _chunks(lengths)
@@ -106,7 +109,7 @@ def _run(
         for chunk in waiting:
             run(program.steps, program.reals, columns, chunk, memory, narrow, wide)
 
-    _in_threads([work] * min(_threads(), len(chunks)))
+    return [work] * min(_threads(), len(chunks)) if len(program.steps) else []
 
 
 def _call(

@@ -57,7 +57,8 @@ def build_features(
     )
     masked = masked_rows(frame, features.features, features.lookback)
     most = max(masked, key=lambda name: masked[name])
-    log(f"features={len(masked)} masked={sum(masked.values())} most={masked[most]} of {most}")
+    named = f" most={masked[most]} of {most}" if masked[most] else ""
+    log(f"features={len(masked)} masked={sum(masked.values())}{named}")
     summary = {"rows": frame.height, "newest": newest, "masked": masked}
     fill = write_frames({"panel": panel, "frame": frame}, summary)
     parents = (bars.digest, actions.digest, *([benchmark.digest] if benchmark else []))

@@ -1,7 +1,6 @@
 """The day itself: against loops over the dates, on New York's calendar and on one made by hand."""
 
-import math
-from datetime import date, timedelta
+from datetime import date
 
 import numpy as np
 import polars as pl
@@ -14,10 +13,10 @@ from tasks.features.indicators.calendar.days import AHEAD
 from tasks.features.names import parse
 from tasks.features.task import exchange_days
 from tasks.lake import calendar
+from tests.features.calendar_answers import CALENDAR_LOOPS
 from tests.features.panels import generated_bars
 
 NAMES = [name for name, entry in INDICATORS.items() if entry.kind == "calendar"]
-DAY = timedelta(days=1)
 
 
 def panel_on(days: list[date], symbol: str = "AAA") -> pl.DataFrame:
@@ -29,48 +28,8 @@ def made(name: str, days: list[date], sessions: list[date]) -> list[float]:
     return compute(panel_on(days), [parse(name)], sessions)[parse(name).name].to_list()
 
 
-def near(distance: int, within: int) -> float:
-    """1 at no distance, 0 from `within` on, a straight line between."""
-    return 0.0 if distance >= within else (within - distance) / within
-
-
-def is_closing(day: date, sessions: set[date]) -> bool:
-    return day.weekday() < 5 and day not in sessions
-
-
-def steps_to_closing(day: date, sessions: set[date], step: timedelta) -> int:
-    """Sessions between a day and the next weekday without one in a direction, up to AHEAD."""
-    count = 0
-    day += step
-    while count < AHEAD and not is_closing(day, sessions):
-        count += day in sessions
-        day += step
-    return count
-
-
-def month_of(day: date, sessions: set[date]) -> list[date]:
-    days = [date(day.year, day.month, 1) + i * DAY for i in range(31)]
-    return [d for d in days if d.month == day.month and d in sessions]
-
-
-LOOPS = {
-    "weekday_sin": lambda day, sessions: math.sin(2 * math.pi * day.weekday() / 5),
-    "weekday_cos": lambda day, sessions: math.cos(2 * math.pi * day.weekday() / 5),
-    "month_sin": lambda day, sessions: math.sin(2 * math.pi * (day.month - 1) / 12),
-    "month_cos": lambda day, sessions: math.cos(2 * math.pi * (day.month - 1) / 12),
-    "month_end": lambda day, sessions, n: near(
-        sum(other > day for other in month_of(day, sessions)), n
-    ),
-    "month_start": lambda day, sessions, n: near(
-        sum(other < day for other in month_of(day, sessions)), n
-    ),
-    "days_to_holiday": lambda day, sessions, n: near(steps_to_closing(day, sessions, DAY), n),
-    "days_since_holiday": lambda day, sessions, n: near(steps_to_closing(day, sessions, -DAY), n),
-}
-
-
 def test_every_calendar_feature_has_a_loop():
-    assert set(LOOPS) == set(NAMES)
+    assert set(CALENDAR_LOOPS) == set(NAMES)
 
 
 @pytest.mark.parametrize("period", [1, 5, 23, 60])
@@ -80,7 +39,7 @@ def test_a_calendar_feature_agrees_with_a_loop_over_the_dates(name, period):
     periods = (period,) * len(parse(name).periods)
     values = made(f"{name}({period})" if periods else name, exchange.sessions, exchange.scheduled)
     known = set(exchange.scheduled)
-    expected = [LOOPS[name](day, known, *periods) for day in exchange.sessions]
+    expected = [CALENDAR_LOOPS[name](day, known, *periods) for day in exchange.sessions]
     np.testing.assert_allclose(values, expected, rtol=1e-6, atol=1e-7)
 
 

@@ -2,6 +2,8 @@
 
 import importlib
 import pkgutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from types import ModuleType
@@ -20,8 +22,7 @@ from tasks.features.kernels.elementwise import ratio
 from tasks.features.kernels.recursive import smoothed
 from tasks.features.kernels.windows import rolling_mean, rolling_products
 from tests.features.edges import halted
-from tests.features.panels import BAR, SESSIONS, generated_bars, panel_of
-from tests.features.registry import every_feature
+from tests.features.panels import BAR, generated_bars, panel_of
 
 
 def compiled_modules() -> list[ModuleType]:
@@ -92,15 +93,40 @@ def test_the_digest_of_the_machine_is_that_of_its_folders_files(tmp_path, monkey
     assert len({before, after, machine._sources()}) == 3
 
 
-def test_the_machine_is_compiled_for_one_signature():
-    """Whatever the columns are: of one piece or several, with nulls or without, wide or narrow."""
-    features = every_feature()[:40]
-    panel = panel_of(AAA=generated_bars(60, 22), BBB=generated_bars(50, 23))
-    holed = panel.with_columns(close=panel["close"].shift(1))
-    for bars in (panel, holed, panel[::2], panel.head(1), panel.rechunk()):
-        for kind in (np.float32, np.float64):
-            fill(bars, features, np.empty((40, bars.height), kind), SESSIONS)
-    assert len(machine.run.signatures) == 1
+ONE_OF_EACH = """
+import numpy as np
+from tests.features.contract import days_of
+from tasks.features.engine import fill
+from tasks.features.indicators.columns import Columns
+from tests.features.panels import SESSIONS, generated_bars, panel_of
+from tests.features.registry import every_feature
+from tests.features.test_compiled import ALL
+features = every_feature()
+bars = generated_bars(300, 22)
+panel = panel_of(AAA=bars, BBB=generated_bars(50, 23))
+holed = panel.with_columns(close=panel["close"].shift(1))
+for other in (panel, holed, panel[::2], panel.head(1), panel.rechunk()):
+    for kind in (np.float32, np.float64):
+        fill(other, features, np.empty((len(features), other.height), kind), SESSIONS)
+columns = Columns(bars | days_of(bars))
+with np.errstate(all="ignore"):
+    for feature in features:
+        columns.scale_free(feature)
+known = {f.__module__ + "." + f.py_func.__name__: len(f.signatures) for f in ALL}
+assert known["tasks.features.kernels.machine.run"] == 1
+assert known["tasks.features.kernels.windows.write_windows"] == 1
+print([name for name, count in known.items() if count > 1])
+"""
+
+
+def test_each_compiled_function_is_compiled_for_one_signature():
+    """Whatever the columns are: of one piece or several, with nulls or without, wide or narrow.
+
+    In a process of its own, where no other test has called one otherwise.
+    """
+    command = [sys.executable, "-W", "error", "-c", ONE_OF_EACH]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.stdout.strip(), done.stderr) == ("[]", "")
 
 
 # Column by column as numpy does it, with numbers on either side.

@@ -118,14 +118,19 @@ def test_an_empty_panel_gives_an_empty_frame_and_no_features_the_keys(panel):
     assert compute(panel, []).equals(panel.select("symbol", "date"))
 
 
-def test_computing_does_not_touch_the_panel(panel):
+def test_an_indicator_that_writes_into_its_columns_changes_no_other_and_not_the_panel(panel):
     def writer(close):
         close[:] = 1.0
         return close
 
-    before = panel.clone()
-    compute(panel, [own(writer, "close"), *FEATURES])
-    assert panel.equals(before)
+    def reader(close):
+        return close
+
+    for bars in (panel, panel.rechunk()):
+        before = bars.clone()
+        frame = compute(bars, [own(writer, "close"), own(reader, "close"), *FEATURES])
+        assert bars.equals(before)
+        assert frame["reader"].to_list() == bars["close"].cast(pl.Float32).to_list()
 
 
 def test_an_indicator_in_plain_numpy_needs_nothing_from_the_engine(panel):

@@ -1,8 +1,7 @@
-"""The feature frame: columns, exchanges, members, transforms, and tonight's few rows."""
+"""The feature frame: its columns, exchanges, members and transforms, and what is refused."""
 
 import math
 import statistics
-from datetime import timedelta
 
 import numpy as np
 import polars as pl
@@ -11,39 +10,18 @@ import pytest
 from models.errors import DataError, UsageError
 from tasks.features.contracts import check_features
 from tasks.features.engine import compute
-from tasks.features.frame import TOLERANCE, Exchange, build, feature_frame, masked_rows
+from tasks.features.frame import build, masked_rows
 from tasks.features.names import parse
 from tasks.features.spec import FeatureSpec
 from tasks.lake.membership import Membership
 from tasks.lake.target_spec import TargetSpec
-from tests.features.panels import FIRST, SESSIONS, generated_bars, panel_of
-from tests.features.registry import every_feature
-
-SPEC = FeatureSpec(features=("rsi(14)", "log_return(1)"), lookback=20)
-DAYS = [FIRST + timedelta(days=day) for day in range(400)]
-ONE = {"XAAA": Exchange(DAYS, SESSIONS)}
-# Every seventh day there is no session there.
-OTHER = [day for i, day in enumerate(DAYS) if i % 7]
-TWO = ONE | {
-    "XBBB": Exchange(OTHER, [day for day in SESSIONS if day not in set(DAYS) - set(OTHER)])
-}
-
-
-def members_of(**exchanges: str) -> Membership:
-    return Membership(spells=tuple((s, None, None, e, None) for s, e in exchanges.items()))
-
-
-BOTH = members_of(AAA="XAAA", BBB="XAAA")
+from tests.features.frames import BOTH, DAYS, OTHER, SPEC, TWO, framed, members_of
+from tests.features.panels import SESSIONS, generated_bars, panel_of
 
 
 @pytest.fixture(scope="module")
 def panel() -> pl.DataFrame:
     return panel_of(AAA=generated_bars(300, 31), BBB=generated_bars(280, 32))
-
-
-def framed(panel: pl.DataFrame, spec=SPEC, exchanges=ONE, members=BOTH, **more) -> pl.DataFrame:
-    target = more.pop("target", TargetSpec())
-    return feature_frame(panel, exchanges, members, spec, target, **more)
 
 
 def test_the_feature_frame_has_the_agreed_columns(panel):
@@ -239,52 +217,6 @@ def test_a_calendar_feature_without_sessions_is_refused(panel):
     with pytest.raises(UsageError, match="none were given"):
         build(panel, spec)
     assert not build(panel, spec, SESSIONS)["month_end(5)"].is_nan().any()
-
-
-@pytest.fixture(scope="module")
-def long_world() -> tuple[pl.DataFrame, dict[str, Exchange], Membership]:
-    symbols = {f"S{i:02}": generated_bars(5000 - 3 * (i % 2), 80 + i) for i in range(12)}
-    members = Membership(
-        spells=tuple(
-            (symbol, None, None, "XAAA" if i < 7 else "XBBB", ("steel", "shoes", None)[i % 3])
-            for i, symbol in enumerate(symbols)
-        )
-    )
-    days = SESSIONS[60 : 60 + 5000]
-    return panel_of(**symbols), dict.fromkeys(("XAAA", "XBBB"), Exchange(days, SESSIONS)), members
-
-
-@pytest.mark.parametrize("cut", [5000, 4444, 1500, 300, 30])
-def test_tonights_rows_agree_with_those_of_the_whole_history(long_world, cut):
-    panel, exchanges, members = long_world
-    panel = panel.filter(pl.col("date") < FIRST + timedelta(days=cut))
-    exchanges = {
-        name: Exchange(exchange.sessions[:cut], exchange.scheduled)
-        for name, exchange in exchanges.items()
-    }
-    moved = ("rsi|rank", "kama|zscore", "supertrend|sector|winsor(5)", "adx|robust", "cmo|standard")
-    spec = FeatureSpec(features=(*(f.name for f in every_feature()), *moved), lookback=2520)
-    whole = framed(panel, spec, exchanges, members)
-    tonight = framed(panel, spec, exchanges, members, newest=20)
-    last = whole.filter(pl.int_range(pl.len()).reverse().over("symbol") < 20)
-    exact = ("symbol", "date", "bars_seen", "target", "label_end", "member")
-    assert tonight.select(exact).equals(last.select(exact), null_equal=True)
-    for name in (*spec.features, "volatility", "momentum"):
-        ours, theirs = tonight[name].to_numpy(), last[name].to_numpy()
-        assert np.array_equal(np.isnan(ours), np.isnan(theirs)), name
-        off = np.abs(ours - theirs) > TOLERANCE * np.maximum(1.0, np.abs(theirs))
-        assert not off.any(), (name, tonight.filter(off).select("symbol", "date", name))
-
-
-def test_tonights_rows_need_few_bars(panel, long_world):
-    """What comes before the bars that its features hang on is not looked at."""
-    whole, exchanges, members = long_world
-    spec = FeatureSpec(features=("rsi(14)", "sma(20)|rank"), lookback=126)
-    old = pl.col("date") < FIRST + timedelta(days=4000)
-    poisoned = whole.with_columns(close=pl.when(~old).then("close"))
-    made = [framed(bars, spec, exchanges, members, newest=3) for bars in (whole, poisoned)]
-    assert made[0].equals(made[1], null_equal=True)
-    assert made[0].height == 3 * 12
 
 
 @pytest.mark.parametrize(

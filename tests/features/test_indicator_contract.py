@@ -34,6 +34,17 @@ def test_every_indicator_keeps_the_contract_with_other_periods(clause):
     assert clause(OTHERS) == []
 
 
+def test_what_forgets_slowly_agrees_with_the_whole_history_with_any_periods():
+    """Stops that turn late, bands that are seldom crossed, and per cents that lie near 0."""
+    names = (
+        *("parabolic_sar(1,1)", "parabolic_sar(1,20)", "parabolic_sar(10,50)"),
+        *("supertrend(10,1)", "supertrend(20,2)", "supertrend(10,8)", "kama(5,5,20)"),
+        *("rsi(2)", "rsi(50)", "cmo(3)", "ppo(50,200)", "stochastic_rsi(50,5)", "adx(30)"),
+    )
+    clause = contract.agrees_with_the_whole_history_where_only_the_newest_bars_are_read
+    assert clause([parse(name) for name in names]) == []
+
+
 @pytest.mark.parametrize("name", INDICATORS)
 def test_every_indicator_survives_a_json_round_trip(name):
     spec = FeatureSpec(features=(name, f"{name}|winsor(2)|rank"), lookback=504)

@@ -120,7 +120,16 @@ class Run:
             name: state.startswith("Cached")
             for name, state in self.tasks.items()
             if name.startswith(
-                ("features", "windows", "fit fold", "baselines", "evaluate", "refit", "bundle")
+                (
+                    "features",
+                    "prove",
+                    "windows",
+                    "fit fold",
+                    "baselines",
+                    "evaluate",
+                    "refit",
+                    "bundle",
+                )
             )
         }
 

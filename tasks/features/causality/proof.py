@@ -93,12 +93,11 @@ class Proof(BaseModel):
     def sentence(self) -> str:
         """Returns the verdict in one sentence, with what it could not judge."""
         tried = [check for check in self.checks if check.trials]
-        broken = [check for check in tried if not check.holds]
+        broken = [(c.name, c.counterexample.sentence) for c in tried if c.counterexample]
         said = f"{len(tried)} checks, {self.trials:,} trials, "
         if broken:
-            first = broken[0]
-            assert first.counterexample is not None  # noqa: S101  (that is what broken means)
-            said += f"{len(broken)} failed. {first.name}: {first.counterexample.sentence}"
+            name, found = broken[0]
+            said += f"{len(broken)} failed. {name}: {found}"
         else:
             said += "no feature saw the future"
         untried = [check.name for check in self.checks if not check.trials]

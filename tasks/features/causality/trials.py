@@ -58,7 +58,8 @@ def acting(case: Case, days: Sequence[date], ratios: Sequence[float]) -> Trials:
 
 def _up_to(case: Case, worlds: Iterator[World]) -> Trials:
     """What moves in each world up to its date."""
-    while some := list(islice(worlds, _AT_ONCE)):
+    count = _AT_ONCE if case.build_each else 1
+    while some := list(islice(worlds, count)):
         days, panels, done = zip(*some, strict=True)
         yield from case.moved_until(days, panels, done)
 

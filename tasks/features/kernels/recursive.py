@@ -15,6 +15,9 @@ Array = NDArray[np.float64]
 
 _compiled = njit(nogil=True, cache=True, error_model="numpy")
 
+# Rows that are searched for a NaN together.
+_AT_ONCE = 64
+
 # What two runs that began differently may still differ by, as a share, once they have settled.
 SETTLED = 1e-7
 
@@ -29,11 +32,23 @@ def settling_bars(weight: float) -> int:
 
 
 @_compiled
+def _numbers(values):
+    """Returns whether no value is NaN."""
+    missing = 0
+    for i in range(values.size):
+        missing += values[i] != values[i]
+    return missing == 0
+
+
+@_compiled
 def _runs(values):
     """Returns where the runs of numbers begin and end: each ends before a NaN."""
     borders = np.empty((values.size // 2 + 1, 2), dtype=np.int64)
-    count, inside = 0, False
-    for t in range(values.size):
+    count, inside, t = 0, False, 0
+    while t < values.size:
+        if inside and t + _AT_ONCE <= values.size and _numbers(values[t : t + _AT_ONCE]):
+            t += _AT_ONCE
+            continue
         number = values[t] == values[t]
         if number and not inside:
             borders[count, 0] = t
@@ -41,6 +56,7 @@ def _runs(values):
             borders[count, 1] = t
             count += 1
         inside = number
+        t += 1
     if inside:
         borders[count, 1] = values.size
         count += 1

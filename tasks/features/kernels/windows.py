@@ -100,48 +100,50 @@ MEAN, SQUARES, MOMENTS, PRODUCTS, TREND, LATEST_MAX, FIRST_MAX = range(7)
 
 
 @_compiled
-def _join(kind, out, recent, older, new, old, rows):
+def _join(kind, out, at, shift, recent, older, new, old, first, last):
     """Writes the states of windows of new + old rows: `recent` ends at row t, `older` before it.
 
-    States are [K, at least `rows`]. The rows before new + old - 1 have no such window; what is
-    written there is not used.
+    Rows `first` to `last` of a block are written, to `out` [.., N] from its row `at` and column
+    first + shift on. Before row new + old - 1 there is no such window; what is there is not used.
     """
-    kept = rows - new
-    made, a, b = out[0][new:rows], recent[0][new:rows], older[0][:kept]
+    begin, end = first - new, last - new
+    a, b = recent[0][first:last], older[0][begin:end]
+    made = out[at][first + shift : last + shift]
+    share, weight = new / (new + old), new * old / (new + old)
+    if kind == MEAN:
+        _join_means(made, a, b, share)
+        return
+    made2 = out[at + 1][first + shift : last + shift]
+    a2, b2 = recent[1][first:last], older[1][begin:end]
     if kind in (LATEST_MAX, FIRST_MAX):
-        age, age_a, age_b = out[1][new:rows], recent[1][new:rows], older[1][:kept]
         _join_highest(made, a, b)
         if kind == LATEST_MAX:
-            _join_ages(age, age_a, age_b, a, b, new)
+            _join_ages(made2, a2, b2, a, b, new)
         else:
-            _join_first_ages(age, age_a, age_b, a, b, new)
+            _join_first_ages(made2, a2, b2, a, b, new)
         return
-    _join_means(made, a, b, new / (new + old))
-    if kind == MEAN:
-        return
-    weight = new * old / (new + old)
-    made, two_a, two_b = out[1][new:rows], recent[1][new:rows], older[1][:kept]
+    _join_means(made, a, b, share)
     if kind == PRODUCTS:
-        ya, yb = two_a, two_b
-        _join_means(made, ya, yb, new / (new + old))
-        made, two_a, two_b = out[2][new:rows], recent[2][new:rows], older[2][:kept]
-        _join_products(made, two_a, two_b, a, b, a, b, weight)
-        made, two_a, two_b = out[3][new:rows], recent[3][new:rows], older[3][:kept]
-        _join_products(made, two_a, two_b, ya, yb, ya, yb, weight)
-        made, two_a, two_b = out[4][new:rows], recent[4][new:rows], older[4][:kept]
-        _join_products(made, two_a, two_b, a, b, ya, yb, weight)
+        _join_means(made2, a2, b2, share)
+        made3 = out[at + 2][first + shift : last + shift]
+        _join_products(made3, recent[2][first:last], older[2][begin:end], a, b, a, b, weight)
+        made4 = out[at + 3][first + shift : last + shift]
+        _join_products(made4, recent[3][first:last], older[3][begin:end], a2, b2, a2, b2, weight)
+        made5 = out[at + 4][first + shift : last + shift]
+        _join_products(made5, recent[4][first:last], older[4][begin:end], a, b, a2, b2, weight)
         return
-    _join_products(made, two_a, two_b, a, b, a, b, weight)
+    _join_products(made2, a2, b2, a, b, a, b, weight)
     if kind == SQUARES:
         return
-    made, three_a, three_b = out[2][new:rows], recent[2][new:rows], older[2][:kept]
+    made3 = out[at + 2][first + shift : last + shift]
+    a3, b3 = recent[2][first:last], older[2][begin:end]
     if kind == TREND:
-        _join_tilts(made, three_a, three_b, a, b, new * old / 2.0)
+        _join_tilts(made3, a3, b3, a, b, new * old / 2.0)
         return
-    _join_cubes(made, three_a, three_b, a, b, two_a, two_b, new, old)
-    made = out[3][new:rows]
-    _join_sums(made, recent[3][new:rows], older[3][:kept])
-    _add_fourths(made, a, b, two_a, two_b, three_a, three_b, new, old)
+    _join_cubes(made3, a3, b3, a, b, a2, b2, new, old)
+    made4 = out[at + 3][first + shift : last + shift]
+    _join_sums(made4, recent[3][first:last], older[3][begin:end])
+    _add_fourths(made4, a, b, a2, b2, a3, b3, new, old)
 
 
 @_compiled
@@ -160,10 +162,10 @@ def _begin(kind, state, left, right):
 
 @_compiled
 def _plan(n):
-    """Returns the joins [J, 5] that make windows of n rows, and which state then holds them.
+    """Returns the joins [J, 5] that make windows of n rows; the last one makes them.
 
-    A join has the states it writes, of the newer part and of the older one, and the parts' lengths.
-    There are four states, the first of windows of one row.
+    A join has the state it writes, those of the newer part and of the older one, and the parts'
+    lengths. There are four states, the first of windows of one row.
     """
     joins = np.zeros((64, 5), dtype=np.int64)
     count, level, made, length, done, left = 0, 0, 0, 1, 0, n
@@ -182,7 +184,7 @@ def _plan(n):
             done += length
         left >>= 1
         if left == 0:
-            return joins[:count], made
+            return joins[:count]
         spare = 0
         while spare == level or (done and spare == made):
             spare += 1
@@ -196,12 +198,13 @@ def _plan(n):
 def write_windows(kind, parts, out, at, left, right, n):
     """Writes the states of the last n rows at every row into `parts` rows of `out` from `at` on.
 
-    Blocks of rows are combined one after the other, so that their states stay in the nearest cache.
+    Blocks of rows are combined one after the other, so that their states stay in the nearest cache;
+    the last join writes to its place.
     """
     size = left.size
     for k in range(parts):
         out[at + k][: min(n - 1, size)] = np.nan
-    joins, made = _plan(n)
+    joins = _plan(n)
     block = max(min(max(1024, 4 * n), size), 1)
     states = np.zeros((4, parts, block + n - 1))
     for first in range(n - 1, size, block):
@@ -211,9 +214,14 @@ def write_windows(kind, parts, out, at, left, right, n):
         _begin(kind, states[0], left[begin:last], right[begin:last])
         for j in range(joins.shape[0]):
             to, newer, older, new, old = joins[j]
-            _join(kind, states[to], states[newer], states[older], new, old, rows)
-        for k in range(parts):
-            out[at + k][first:last] = states[made][k][n - 1 : rows]
+            if j == joins.shape[0] - 1:
+                made, place, shift, start = out, at, begin, n - 1
+            else:
+                made, place, shift, start = states[to], 0, 0, new
+            _join(kind, made, place, shift, states[newer], states[older], new, old, start, rows)
+        if n == 1:
+            for k in range(parts):
+                out[at + k][first:last] = states[0][k][:rows]
 
 
 @_compiled

@@ -18,6 +18,7 @@ from numba import njit
 
 from tasks.features.transforms.entry import Array, Flags, Rows
 
+_FEW = 64
 _SIGN = np.uint64(1 << 63)
 _BYTE = np.uint64(255)
 
@@ -28,15 +29,25 @@ _compiled = njit(nogil=True, cache=True, error_model="numpy")
 def _ascending(values: Array) -> Rows:
     """Returns the places of the finite values in ascending order, equals in that of their places.
 
-    A radix sort by bytes: a third of the time of numba's own sort at 8,000 values.
+    A radix sort by bytes where there are many: a third of the time of numba's sort at 8,000 values.
     """
     places = np.flatnonzero(np.isfinite(values))
     size = places.size
     # Bits that ascend, as whole numbers, like the values do.
     keys = values[places].view(np.uint64)
-    counts = np.zeros((8, 256), np.int64)
     for k in range(size):
         keys[k] = ~keys[k] if keys[k] & _SIGN else keys[k] | _SIGN
+    if size <= _FEW:
+        # Counting all bytes would cost more than sorting by hand.
+        for k in range(1, size):
+            key, place, at = keys[k], places[k], k
+            while at > 0 and keys[at - 1] > key:
+                keys[at], places[at] = keys[at - 1], places[at - 1]
+                at -= 1
+            keys[at], places[at] = key, place
+        return places
+    counts = np.zeros((8, 256), np.int64)
+    for k in range(size):
         for byte in range(8):
             counts[byte, (keys[k] >> np.uint64(8 * byte)) & _BYTE] += 1
     moved_keys, moved_places = np.empty_like(keys), np.empty_like(places)
