@@ -30,8 +30,8 @@ from tasks.features.kernels.graph import Graph
 from tasks.features.kernels.machine import run
 from tasks.features.kernels.program import Output, Program, assemble
 
-# Rows of a chunk: a column takes 80 kB, and the few of a step stay in a core's own cache.
-_CHUNK = 10_100
+# Rows of a chunk: a column takes 160 kB, and the few of a step stay in a core's own cache.
+_CHUNK = 20_200
 _COLUMNS = (*BAR_COLUMNS, *CALENDAR_COLUMNS)
 
 

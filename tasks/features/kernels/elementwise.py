@@ -41,9 +41,13 @@ def write_logs(out, values):
         half = 0.5 * f * f
         low = s * (half + even + odd) + k * _LOG2_LOW
         out[i] = k * _LOG2_HIGH - ((half - low) - f)
+    special = 0
     for i in range(values.size):
-        if not (_LEAST_NORMAL <= values[i] < np.inf):
-            out[i] = np.log(values[i])
+        special += not (_LEAST_NORMAL <= values[i] < np.inf)
+    if special:
+        for i in range(values.size):
+            if not (_LEAST_NORMAL <= values[i] < np.inf):
+                out[i] = np.log(values[i])
 
 
 @primitive("log")

@@ -88,10 +88,35 @@ def _smooth_four(values, out, begins, steps, weight):
 
 
 @_compiled
+def _smooth_eight(values, out, begins, steps, weight):
+    b0, b1, b2, b3 = begins[0], begins[1], begins[2], begins[3]
+    b4, b5, b6, b7 = begins[4], begins[5], begins[6], begins[7]
+    v0, o0, l0 = values[b0 : b0 + steps], out[b0 : b0 + steps], out[b0 - 1]
+    v1, o1, l1 = values[b1 : b1 + steps], out[b1 : b1 + steps], out[b1 - 1]
+    v2, o2, l2 = values[b2 : b2 + steps], out[b2 : b2 + steps], out[b2 - 1]
+    v3, o3, l3 = values[b3 : b3 + steps], out[b3 : b3 + steps], out[b3 - 1]
+    v4, o4, l4 = values[b4 : b4 + steps], out[b4 : b4 + steps], out[b4 - 1]
+    v5, o5, l5 = values[b5 : b5 + steps], out[b5 : b5 + steps], out[b5 - 1]
+    v6, o6, l6 = values[b6 : b6 + steps], out[b6 : b6 + steps], out[b6 - 1]
+    v7, o7, l7 = values[b7 : b7 + steps], out[b7 : b7 + steps], out[b7 - 1]
+    for i in range(steps):
+        l0 += weight * (v0[i] - l0)
+        l1 += weight * (v1[i] - l1)
+        l2 += weight * (v2[i] - l2)
+        l3 += weight * (v3[i] - l3)
+        l4 += weight * (v4[i] - l4)
+        l5 += weight * (v5[i] - l5)
+        l6 += weight * (v6[i] - l6)
+        l7 += weight * (v7[i] - l7)
+        o0[i], o1[i], o2[i], o3[i] = l0, l1, l2, l3
+        o4[i], o5[i], o6[i], o7[i] = l4, l5, l6, l7
+
+
+@_compiled
 def write_smoothed(out, values, period, weight):
     """Writes level += weight * (value - level), begun at the plain mean of `period` values.
 
-    A step waits for the one before it, so that four runs take hardly longer than one: they are
+    A step waits for the one before it, so that eight runs take hardly longer than one: they are
     smoothed side by side.
     """
     out[:] = np.nan
@@ -106,16 +131,21 @@ def write_smoothed(out, values, period, weight):
             out[begin + period - 1] = total / period
             runs[kept, 0], runs[kept, 1] = begin + period, runs[r, 1]
             kept += 1
-    together = kept - kept % 4
-    for r in range(0, together, 4):
+    r = 0
+    while r < kept:
+        beside = 8 if kept - r >= 8 else (4 if kept - r >= 4 else 1)
         steps = runs[r, 1] - runs[r, 0]
-        for k in range(1, 4):
+        for k in range(1, beside):
             steps = min(steps, runs[r + k, 1] - runs[r + k, 0])
-        _smooth_four(values, out, runs[r : r + 4, 0], steps, weight)
-        for k in range(4):
+        if beside == 8:
+            _smooth_eight(values, out, runs[r : r + 8, 0], steps, weight)
+        elif beside == 4:
+            _smooth_four(values, out, runs[r : r + 4, 0], steps, weight)
+        else:
+            steps = 0
+        for k in range(beside):
             _smooth(values, out, runs[r + k, 0] + steps, runs[r + k, 1], weight)
-    for r in range(together, kept):
-        _smooth(values, out, runs[r, 0], runs[r, 1], weight)
+        r += beside
 
 
 @primitive("smoothed")

@@ -30,8 +30,14 @@ _compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 
 @_compiled
-def _join_means(mean, a, b, share):
+def _join_means(mean, a, b, new, old):
+    if new == old:
+        for i in range(mean.size):
+            mean[i] = 0.5 * (a[i] + b[i])
+        return
+    share = new / (new + old)
     for i in range(mean.size):
+        # Of two equal means this is that mean, to the bit.
         mean[i] = b[i] + share * (a[i] - b[i])
 
 
@@ -109,10 +115,10 @@ def _join(kind, out, at, shift, recent, older, new, old, first, last):
     begin, end = first - new, last - new
     a, b = recent[0][first:last], older[0][begin:end]
     made = out[at][first + shift : last + shift]
-    share, weight = new / (new + old), new * old / (new + old)
     if kind == MEAN:
-        _join_means(made, a, b, share)
+        _join_means(made, a, b, new, old)
         return
+    weight = new * old / (new + old)
     made2 = out[at + 1][first + shift : last + shift]
     a2, b2 = recent[1][first:last], older[1][begin:end]
     if kind in (LATEST_MAX, FIRST_MAX):
@@ -122,9 +128,9 @@ def _join(kind, out, at, shift, recent, older, new, old, first, last):
         else:
             _join_first_ages(made2, a2, b2, a, b, new)
         return
-    _join_means(made, a, b, share)
+    _join_means(made, a, b, new, old)
     if kind == PRODUCTS:
-        _join_means(made2, a2, b2, share)
+        _join_means(made2, a2, b2, new, old)
         made3 = out[at + 2][first + shift : last + shift]
         _join_products(made3, recent[2][first:last], older[2][begin:end], a, b, a, b, weight)
         made4 = out[at + 3][first + shift : last + shift]
@@ -254,10 +260,20 @@ def write_deviation(out, values, centre, period):
         last = min(first + block, values.size)
         total, middle = out[first:last], centre[first:last]
         total[:] = 0.0
-        for back in range(period):
-            value = values[first - back : last - back]
+        fours = period - period % 4
+        for back in range(0, fours, 4):
+            # Four steps a pass read and write the sum once.
+            a, b = values[first - back : last - back], values[first - back - 1 : last - back - 1]
+            c = values[first - back - 2 : last - back - 2]
+            d = values[first - back - 3 : last - back - 3]
             for i in range(total.size):
-                total[i] += abs(value[i] - middle[i])
+                x = middle[i]
+                near = total[i] + abs(a[i] - x) + abs(b[i] - x)
+                total[i] = near + abs(c[i] - x) + abs(d[i] - x)
+        for back in range(fours, period):
+            a = values[first - back : last - back]
+            for i in range(total.size):
+                total[i] += abs(a[i] - middle[i])
         for i in range(total.size):
             total[i] /= period
 
