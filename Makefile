@@ -30,6 +30,7 @@ test-slow: install
 bench: install
 	$(BIN)/python -m tests.benchmarks.night --json
 	$(BIN)/python -m tests.benchmarks.ingest --json
+	$(BIN)/python -m tests.benchmarks.indicators --json
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

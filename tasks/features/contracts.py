@@ -65,7 +65,7 @@ def check_panel(panel: pl.DataFrame) -> NDArray[np.int64]:
 def check_columns(panel: pl.DataFrame) -> None:
     """Raises DataError unless the panel has its columns, in their order and types."""
     # Of a lazy frame pandera checks no values.
-    require(PANEL, panel.lazy(), "The panel breaks its contract", _MEND)
+    require(PANEL, panel.clear().lazy(), "The panel breaks its contract", _MEND)
 
 
 def check_values(panel: pl.DataFrame, lengths: NDArray[np.int64]) -> None:
@@ -78,8 +78,11 @@ def check_values(panel: pl.DataFrame, lengths: NDArray[np.int64]) -> None:
 def symbol_lengths(frame: pl.DataFrame) -> NDArray[np.int64]:
     """Returns the lengths of the runs of equal symbols."""
     symbols = frame.get_column("symbol")
-    starts = (symbols != symbols.shift(1)).fill_null(True).arg_true().to_numpy().astype(np.int64)
-    return np.diff(starts, append=frame.height)
+    if symbols.is_empty():
+        return np.empty(0, dtype=np.int64)
+    # Slices are views; a shift would copy the texts.
+    changes = (symbols[1:] != symbols[:-1]).arg_true().to_numpy().astype(np.int64)
+    return np.diff(changes, prepend=-1, append=frame.height - 1)
 
 
 def check_features(frame: pl.DataFrame, spec: FeatureSpec) -> None:
@@ -126,12 +129,12 @@ def _check_keys(frame: pl.DataFrame, lengths: NDArray[np.int64], name: str) -> N
     """Refuses runs of symbols that do not ascend, and dates that do not within each."""
     starts = np.cumsum(lengths) - lengths
     days = frame.get_column("date").to_physical().to_numpy()
-    later = np.diff(days, prepend=days[:1]) > 0
-    later[starts] = True
+    later = days[1:] > days[:-1]
+    later[starts[1:] - 1] = True
     heads = frame.get_column("symbol").gather(starts)
     wrong = starts[(heads <= heads.shift(1)).fill_null(False).to_numpy()]
     if len(wrong) or not later.all():
-        rows = np.union1d(wrong, np.flatnonzero(~later))
+        rows = np.union1d(wrong, np.flatnonzero(~later) + 1)
         symbol, day = frame.select("symbol", "date").row(int(rows[0]))
         raise DataError(
             f"The {name} is not sorted by symbol and date without repeats, first at {symbol} {day} "

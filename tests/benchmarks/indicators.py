@@ -3,7 +3,7 @@
 `ours` makes 28 columns of a random-walk panel: the panel checked, every column scale-free and
 masked. `talib` calls the C library symbol by symbol on arrays, `polars_talib` is its plug-in on a
 frame; both give textbook values. `copy` is what moving the same bytes costs: five float64 columns
-read, 28 float32 columns written. `alpha158` and `pyqlib` make the 158 columns of qlib's Alpha158,
+read, 28 float32 columns written; `copy64` writes float64, as TA-Lib does. `alpha158` and `pyqlib` make the 158 columns of qlib's Alpha158,
 compared by CPU time a row, as pyqlib starts processes. `memory` makes the 28 columns of a large
 panel in a process of its own.
 
@@ -26,11 +26,12 @@ SIZES = {
     "large-symbols": (5000, "symbols of the panel whose memory is measured"),
     "qlib-symbols": (50, "symbols for pyqlib, which is slow"),
 }
-# The key in the report, theirs, ours, and the measure; `copy` is the other way round.
+# The key in the report, theirs, ours, and the measure; of copies the other way round.
 RATIOS = {
     "talib_ratio": ("talib", "ours", "seconds"),
     "polars_talib_ratio": ("polars_talib", "ours", "seconds"),
     "copy_ratio": ("ours", "copy", "seconds"),
+    "copy64_ratio": ("ours", "copy64", "seconds"),
     "alpha158_pyqlib_ratio": ("pyqlib", "alpha158", "cpu_microseconds_a_row"),
 }
 _STAGES = "tests.benchmarks.indicator_stages"
@@ -55,6 +56,7 @@ def main(given: list[str] | None = None) -> None:
         peer("talib", "talib"),
         peer("polars_talib", "polars_talib"),
         ours("copy"),
+        ours("copy64"),
         ours("alpha158"),
         peer("pyqlib", "qlib", once=True),
         ours("memory", once=True),

@@ -47,8 +47,9 @@ class Indicator:
         warm_up: takes the periods; returns the bars after the first value in which what the series
             began with still shows by over a ten-millionth; 0 where a value hangs on its lookback
             alone.
-        joined: whether several symbols may come in one call, a NaN bar between them, which is
-            faster: the function must begin anew after a NaN. The contract's tests hold it to that.
+        joined: whether the function is made of the kernels and arithmetic alone, and begins anew
+            after a NaN. Then all symbols go through it together, compiled, which is much faster;
+            the contract's tests hold it to that. Without, it may be any plain Python.
         expression: whether the function takes polars expressions instead, and returns one.
     """
 

@@ -159,11 +159,14 @@ def _begin(kind, state, left, right):
     state[0][:rows] = left
     if kind == PRODUCTS:
         state[1][:rows] = right
-    for k in range(2 if kind == PRODUCTS else 1, state.shape[0]):
-        part = state[k][:rows]
+    first = 2 if kind == PRODUCTS else 1
+    if first < state.shape[0]:
+        part = state[first][:rows]
         for i in range(rows):
             # 0, or NaN: every part hands that on by itself.
             part[i] = 0.0 * (left[i] + right[i])
+        for k in range(first + 1, state.shape[0]):
+            state[k][:rows] = part
 
 
 @_compiled
