@@ -3,9 +3,9 @@
 `ours` makes 28 columns of a random-walk panel: the panel checked, every column scale-free and
 masked. `talib` calls the C library symbol by symbol on arrays, `polars_talib` is its plug-in on a
 frame; both give textbook values. `copy` is what moving the same bytes costs: five float64 columns
-read, 28 float32 columns written; `copy64` writes float64, as TA-Lib does. `alpha158` and `pyqlib` make the 158 columns of qlib's Alpha158,
-compared by CPU time a row, as pyqlib starts processes. `memory` makes the 28 columns of a large
-panel in a process of its own.
+read, 28 float32 columns written; `copy64` writes float64, as TA-Lib does. `alpha158` and `pyqlib`
+make the 158 columns of qlib's Alpha158, compared by CPU time a row, as pyqlib starts processes.
+`memory` makes the 28 columns of a large panel in a process of its own.
 
 polars-talib and pyqlib want environments of their own: name them by --peer-python.
 """
