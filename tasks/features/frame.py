@@ -33,6 +33,10 @@ from tasks.lake.target_spec import TargetSpec
 # 1 where it is smaller.
 TOLERANCE = 1e-6
 
+# A symbol that missed sessions reaches further back with its newest rows; the others must be there
+# beside it, for what is relative to them.
+_MISSED_SESSIONS = 63
+
 # Not features: intervals are scaled by the one, a baseline trades on the other.
 _VOLATILITY = Feature("volatility", INDICATORS["realised_volatility"], (20,))
 _MOMENTUM = Feature("momentum", INDICATORS["momentum"], (21, 252))
@@ -71,7 +75,9 @@ def feature_frame(
         spec: which features.
         target: what the rows are labelled with; only this looks past row t.
         benchmark: date, open and close, for a target in excess of it.
-        newest: rows wanted of each symbol, the last ones; all without it.
+        newest: rows wanted of each symbol, the last ones, as far as they are of the last
+            newest + 63 sessions: a symbol that has not traded for longer has no row tonight.
+            Without it, all rows.
 
     Raises:
         DataError: the panel breaks its contract, or has no bar of the universe.
@@ -105,7 +111,10 @@ def feature_frame(
     frame = frame.drop("label", "label_end", "reference", "member").hstack(related)
     if newest is not None:
         last = pl.int_range(pl.len()).reverse().over("symbol") < newest
-        frame, member = frame.filter(last), member.filter(frame.select(last).to_series())
+        back = newest + _MISSED_SESSIONS
+        since = max(e.sessions[-min(back, len(e.sessions))] for e in exchanges.values())
+        wanted = frame.select(last & (pl.col("date") >= since)).to_series()
+        frame, member = frame.filter(wanted), member.filter(wanted)
     check_features(frame, spec)
     return frame.hstack([member])
 
@@ -197,7 +206,7 @@ def newest_rows(
     if newest is None:
         return panel, pl.Series("bars_seen", seen)
     needs = (f.lookback + f.warm_up for f in (*features, _VOLATILITY, _MOMENTUM))
-    kept = seen >= np.repeat(lengths, lengths) - (newest + max(needs))
+    kept = seen >= np.repeat(lengths, lengths) - (newest + _MISSED_SESSIONS + max(needs))
     return panel.filter(kept), pl.Series("bars_seen", seen[kept])
 
 

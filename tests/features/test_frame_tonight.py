@@ -65,3 +65,22 @@ def test_tonights_rows_need_few_bars(long_world):
     made = [framed(bars, spec, exchanges, members, newest=3) for bars in (whole, poisoned)]
     assert made[0].equals(made[1], null_equal=True)
     assert made[0].height == 3 * 12
+
+
+def test_a_symbol_that_missed_sessions_stands_beside_the_others_as_in_the_whole_history(long_world):
+    panel, exchanges, members = long_world
+    last = FIRST + timedelta(days=4999)
+    gap = pl.col("date").is_between(last - timedelta(days=55), last - timedelta(days=5))
+    stopped = pl.col("date") > last - timedelta(days=90)
+    panel = panel.filter(~((pl.col("symbol") == "S02") & gap))
+    panel = panel.filter(~((pl.col("symbol") == "S04") & stopped))
+    spec = FeatureSpec(features=("rsi(14)|rank", "high_distance(252)|zscore"), lookback=300)
+    whole = framed(panel, spec, exchanges, members)
+    tonight = framed(panel, spec, exchanges, members, newest=20)
+    rows = tonight.filter(pl.col("symbol") == "S02")
+    assert rows.height == 20
+    assert rows["date"][0] < last - timedelta(days=60)
+    assert "S04" not in tonight["symbol"]
+    beside = tonight.join(whole, on=["symbol", "date"], suffix="_whole")
+    for name in spec.features:
+        assert np.allclose(beside[name], beside[f"{name}_whole"], atol=TOLERANCE)
