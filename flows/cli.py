@@ -122,7 +122,7 @@ def features(
     from flows import show
 
     rows = show.features(kind)
-    _emit(rows, as_json, lambda: show.plain_table("Features", rows))
+    _emit(rows, as_json, lambda: show.feature_table(rows))
 
 
 @app.command()

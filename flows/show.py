@@ -120,6 +120,12 @@ def features(kind: str | None) -> list[dict[str, Any]]:
     return [row._asdict() for row in chosen]
 
 
+def feature_table(rows: list[dict[str, Any]]) -> RenderableType:
+    """Returns features for people; who defined them is in the README and in --json."""
+    short = [{k: v for k, v in row.items() if k not in ("source", "warm_up")} for row in rows]
+    return plain_table("Features, with default periods, and transforms behind a bar", short)
+
+
 def quarantine(place: Place, symbol: str | None) -> list[dict[str, Any]]:
     """Returns the refused rows and the held bars, by symbol and date."""
     rows = review.pending(Lake(place.lake), _now(), symbol)

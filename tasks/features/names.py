@@ -15,6 +15,9 @@ from tasks.features.transforms import TRANSFORMS
 
 LONGEST_PERIOD = 504
 
+# More names than these are not told in an error.
+_FEW = 40
+
 _Entry = TypeVar("_Entry")
 
 
@@ -60,9 +63,10 @@ def _call(
         raise ValueError(f"{text!r} is not {article}; write a name and numbers, such as {example}.")
     name, inside = found.groups()
     if name not in known:
-        raise ValueError(
-            f"No {what} is called {name!r}.{near(name, known)} Choose among: {', '.join(known)}."
-        )
+        listed = f"Choose among: {', '.join(known)}."
+        if len(known) > _FEW:
+            listed = f"`nightcast features` lists all {len(known)}."
+        raise ValueError(f"No {what} is called {name!r}.{near(name, known)} {listed}")
     try:
         numbers = tuple(int(n) for n in inside.split(",")) if inside else None
     except ValueError:

@@ -50,8 +50,14 @@ def expand(text: str) -> tuple[str, ...]:
     """Returns the names in a set, or `text` alone where it names none.
 
     Transforms behind a set's name go to each of its features: `alpha158|rank`.
+
+    Raises:
+        ValueError: a transform that cannot be.
     """
     name, bar, transforms = text.partition("|")
     if name.strip() not in SETS:
         return (text,)
-    return tuple(f"{feature}{bar}{transforms}" for feature in SETS[name.strip()])
+    names = tuple(f"{feature}{bar}{transforms}" for feature in SETS[name.strip()])
+    # A transform that there is not is told of once, not for each feature.
+    parse(names[0])
+    return names

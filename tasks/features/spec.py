@@ -63,13 +63,14 @@ class FeatureSpec(BaseModel):
     @field_validator("features")
     @classmethod
     def _fit_the_lookback(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
-        lookback, seen = info.data.get("lookback"), set()
+        lookback, needs = info.data.get("lookback"), {}
         for name in names:
-            if name in seen:
+            if name in needs:
                 raise ValueError(f"{name} is named {names.count(name)} times; name it once.")
-            seen.add(name)
-            need = parse(name).lookback
-            if lookback is not None and lookback < need:
+            needs[name] = parse(name).lookback
+        if lookback is not None:
+            name, need = max(needs.items(), key=lambda item: item[1])
+            if lookback < need:
                 raise ValueError(
                     f"lookback={lookback} is shorter than {name} needs ({need} bars); "
                     "raise lookback or shorten the period."

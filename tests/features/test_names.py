@@ -37,8 +37,11 @@ def test_transforms_stand_in_the_order_in_which_they_were_named():
 @pytest.mark.parametrize(
     ("feature", "complaint"),
     [
-        ("rsii(14)", "No indicator is called 'rsii'. Did you mean 'rsi'? Choose among: sma, "),
-        ("qqqq", "No indicator is called 'qqqq'. Choose among: sma, "),
+        (
+            "rsii(14)",
+            "No indicator is called 'rsii'. Did you mean 'rsi'? `nightcast features` lists all 1",
+        ),
+        ("qqqq", "No indicator is called 'qqqq'. `nightcast features` lists all 1"),
         ("rsi(14", "'rsi(14' is not a feature; write a name and numbers, such as rsi(14)."),
         ("rsi(-3)", "'rsi(-3)' is not a feature"),
         ("", "'' is not a feature"),

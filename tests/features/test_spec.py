@@ -30,7 +30,7 @@ def test_what_a_transform_needs_counts_too():
 
 
 def test_the_default_set_is_checked_against_the_lookback_too():
-    assert "lookback=10 is shorter than ema(50) needs" in complaints(lookback=10)
+    assert "lookback=10 is shorter than log_return(60) needs (60 bars)" in complaints(lookback=10)
 
 
 @pytest.mark.parametrize(
@@ -114,3 +114,13 @@ def test_specs_are_frozen_and_refuse_unknown_fields():
         TargetSpec(horizons=5)
     with pytest.raises(ValidationError):
         TargetSpec(horizon=0)
+
+
+def test_a_wrong_transform_behind_a_set_is_told_once():
+    assert complaints(features="classic|rnk").count("No transform is called 'rnk'") == 1
+
+
+def test_the_longest_need_is_told_first():
+    assert "lookback=20 is shorter than high_distance(252) needs (251 bars)" in complaints(
+        features=("sma(60)", "high_distance(252)", "rsi(50)"), lookback=20
+    )

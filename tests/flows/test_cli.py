@@ -261,3 +261,21 @@ def test_a_hostile_symbol_is_refused_by_name_and_writes_nothing(nightcast, world
     assert code == 2
     assert "is no symbol" in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_features_lists_what_a_configuration_may_name(nightcast):
+    code, out, _ = nightcast("features", "--json")
+    rows = {row["name"]: row for row in json.loads(out)}
+    assert code == 0
+    assert rows["rsi(14)"]["lookback"] == 14
+    assert rows["…|winsor(1)"]["kind"] == "members of the date"
+    code, out, _ = nightcast("features", "--kind", "calendar")
+    assert code == 0
+    assert "month_end(5)" in out
+    assert "rsi(14)" not in out
+
+
+def test_a_kind_of_features_that_there_is_not_is_bad_usage(nightcast):
+    code, _, error = nightcast("features", "--kind", "volum")
+    assert code == 2
+    assert "No feature is of the kind 'volum'. Did you mean 'volume'?" in error
