@@ -55,6 +55,17 @@ class RunConfig(BaseModel):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _has_the_benchmark_that_the_target_needs(self) -> Self:
+        # The sample brings its own.
+        missing = getattr(self.provider, "benchmark", "its own") is None
+        if self.target.excess == "benchmark" and missing:
+            raise ValueError(
+                f"target.excess='benchmark' needs one, and provider.benchmark of the kind "
+                f"{self.provider.kind} is not set; name it there, or take excess='universe'."
+            )
+        return self
+
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
     """Returns the configuration in a TOML file, with `key=value` overrides laid over it.

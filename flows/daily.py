@@ -56,7 +56,7 @@ def daily(
         lake=lake,
         bars=prices.bars,
         actions=prices.actions,
-        benchmark=prices.benchmark,
+        benchmark=None,
         features=FeatureSpec(features=manifest["features"], lookback=manifest["earlier_bars"]),
         target=TargetSpec(**manifest["target"]),
         members=prices.members,

@@ -13,6 +13,7 @@ from tasks.ingest.holdings import Night
 from tasks.ingest.task import close_ingestion, fetch_batch, keep_members, tidy_lake
 from tasks.lake.artifacts import TableRef
 from tasks.lake.membership import Membership
+from tasks.lake.target_spec import TargetSpec
 from tasks.lake.task import snapshot
 
 # Some 300 task runs a flow are well within Prefect's reach whatever the universe.
@@ -29,6 +30,11 @@ class Prices:
     actions: TableRef
     benchmark: TableRef | None
     members: Membership
+
+    def read_for(self, target: TargetSpec) -> list[TableRef]:
+        """Returns what features and targets are made of."""
+        index = [self.benchmark] if self.benchmark and target.excess == "benchmark" else []
+        return [self.bars, self.actions, *index]
 
 
 def ingest(

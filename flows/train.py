@@ -51,7 +51,7 @@ def train(
         lake=lake,
         bars=prices.bars,
         actions=prices.actions,
-        benchmark=prices.benchmark,
+        benchmark=prices.benchmark if config.target.excess == "benchmark" else None,
         features=config.features,
         target=config.target,
         members=prices.members,
@@ -118,7 +118,7 @@ def train(
         refits=refits,
         evaluation=evaluation,
         proof=proof,
-        tables=[prices.bars, prices.actions],
+        tables=prices.read_for(config.target),
         survivorship=plan.survivorship,
         device=plan.device,
     )

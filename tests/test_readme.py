@@ -5,6 +5,7 @@ import tomllib
 from pathlib import Path
 
 from tasks.features import catalogue
+from tasks.features.indicators.lookbacks import ENDLESS
 from tasks.features.sets import SETS
 from tasks.features.spec import FeatureSpec
 from tasks.ingest.providers import PROVIDERS
@@ -26,6 +27,7 @@ def row_of(row: catalogue.Row) -> str:
     """A row of the README's table; a bar inside a cell would end it."""
     name, formula = (text.replace("|", "\\|") for text in (row.name, row.formula))
     need = f"{row.lookback} + {row.warm_up}" if row.warm_up else f"{row.lookback}"
+    need = f"{row.lookback} + all" if row.warm_up == ENDLESS else need
     return f"| `{name}` | {row.kind} | {formula} | {need} | {row.source} |"
 
 

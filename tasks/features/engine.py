@@ -11,9 +11,7 @@
 The columns of the result are those arrays, not copies: 12 million rows of 28 features are 1.4 GB.
 """
 
-import os
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from functools import lru_cache, partial
 
@@ -29,6 +27,7 @@ from tasks.features.indicators.entry import Array, Feature
 from tasks.features.kernels.graph import Graph
 from tasks.features.kernels.machine import run
 from tasks.features.kernels.program import Output, Program, assemble
+from tasks.features.threads import in_threads, thread_count
 
 # Rows of a chunk: a column takes 160 kB, and the few of a step stay in a core's own cache.
 _CHUNK = 20_200
@@ -72,7 +71,7 @@ def fill(
     plain = tuple(feature.plain for feature in features)
     program = _program(plain, wide=out.dtype == np.float64)
     # The bars are looked through beside the work on them; what is wrong comes out all the same.
-    _in_threads([partial(check_values, panel, lengths), *_workers(program, bars, lengths, out)])
+    in_threads([partial(check_values, panel, lengths), *_workers(program, bars, lengths, out)])
     for row, feature in enumerate(plain):
         if not feature.indicator.joined:
             _call(feature, bars, lengths, out[row])
@@ -109,7 +108,7 @@ def _workers(
         for chunk in waiting:
             run(program.steps, program.reals, columns, chunk, memory, narrow, wide)
 
-    return [work] * min(_threads(), len(chunks)) if len(program.steps) else []
+    return [work] * min(thread_count(), len(chunks)) if len(program.steps) else []
 
 
 def _call(
@@ -133,22 +132,9 @@ def _call(
         value[: feature.lookback] = np.nan
         out[start:end] = np.where(held, value, np.nan)
 
-    _in_threads(
+    in_threads(
         [partial(work, end - length, end) for end, length in zip(ends, lengths, strict=True)]
     )
-
-
-def _in_threads(work: Sequence[Callable[[], None]]) -> None:
-    with ThreadPoolExecutor(_threads()) as threads:
-        for done in [threads.submit(one) for one in work]:
-            # Raises what a thread raised.
-            done.result()
-
-
-def _threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _array(column: pl.Series) -> Array:

@@ -3,20 +3,20 @@
 1. Each exchange's symbols get their features and labels by its own sessions.
 2. All of them together are transformed and related date by date, among the members of the date.
 3. Tonight's frame needs the newest rows only: they are computed from the bars that they hang on,
-   and agree with those of the whole history within TOLERANCE.
+   and agree with those of the whole history within TOLERANCE. Where a feature hangs on all bars
+   (a stop that turns with the price), or on other symbols, these are all there are.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date
+from functools import partial
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from models.errors import DataError
+from models.errors import DataError, some_of
 from tasks.features.contracts import check_features, check_panel
 from tasks.features.engine import fill
 from tasks.features.indicators import INDICATORS
@@ -24,6 +24,7 @@ from tasks.features.indicators.entry import Feature
 from tasks.features.names import parse
 from tasks.features.spec import FeatureSpec
 from tasks.features.targets import label, relate
+from tasks.features.threads import in_threads
 from tasks.features.transforms.crosssection import CrossSection, sector_codes
 from tasks.features.transforms.entry import Transform
 from tasks.lake.membership import Membership, member_rows, sector_rows
@@ -32,10 +33,6 @@ from tasks.lake.target_spec import TargetSpec
 # By how much a feature of tonight may differ from that of the whole history: of its own size, or of
 # 1 where it is smaller.
 TOLERANCE = 1e-6
-
-# A symbol that missed sessions reaches further back with its newest rows; the others must be there
-# beside it, for what is relative to them.
-_MISSED_SESSIONS = 63
 
 # Not features: intervals are scaled by the one, a baseline trades on the other.
 _VOLATILITY = Feature("volatility", INDICATORS["realised_volatility"], (20,))
@@ -75,8 +72,7 @@ def feature_frame(
         spec: which features.
         target: what the rows are labelled with; only this looks past row t.
         benchmark: date, open and close, for a target in excess of it.
-        newest: rows wanted of each symbol, the last ones, as far as they are of the last
-            newest + 63 sessions: a symbol that has not traded for longer has no row tonight.
+        newest: rows wanted of each symbol, the last ones, for a forecast: they get no target.
             Without it, all rows.
 
     Raises:
@@ -93,10 +89,11 @@ def feature_frame(
         )
         if own.height:
             recent, seen = newest_rows(own, features, newest)
-            columns = base_columns(recent, features, exchange.scheduled)
-            labels = label(recent, exchange.sessions, target, columns["volatility"], benchmark)
-            marked = columns.hstack([seen]).hstack(labels.select("label", "label_end", "reference"))
-            pieces.append(marked)
+            columns = base_columns(recent, features, exchange.scheduled).hstack([seen])
+            if newest is None:
+                labels = label(recent, exchange.sessions, target, columns["volatility"], benchmark)
+                columns = columns.hstack(labels.select("label", "label_end", "reference"))
+            pieces.append(columns)
     if not pieces:
         raise DataError(
             f"None of the {panel.height} bars is of a member of the universe on a session of its "
@@ -105,18 +102,16 @@ def feature_frame(
     frame = pieces[0] if len(pieces) == 1 else pl.concat(pieces).sort("symbol", "date")
     spells = members.frame()
     member = member_rows(spells, frame)
-    frame = transformed(frame, features, member, sector_rows(spells, frame))
-    frame = frame.with_columns(member)
-    related = relate(frame, target).select("target", "label_end")
-    frame = frame.drop("label", "label_end", "reference", "member").hstack(related)
-    if newest is not None:
-        last = pl.int_range(pl.len()).reverse().over("symbol") < newest
-        back = newest + _MISSED_SESSIONS
-        since = max(e.sessions[-min(back, len(e.sessions))] for e in exchanges.values())
-        wanted = frame.select(last & (pl.col("date") >= since)).to_series()
-        frame, member = frame.filter(wanted), member.filter(wanted)
-    check_features(frame, spec)
-    return frame.hstack([member])
+    frame = transformed(frame, features, member, sector_rows(spells, frame)).with_columns(member)
+    if newest is None:
+        related = relate(frame, target).select("target", "label_end")
+        frame = frame.drop("label", "label_end", "reference").hstack(related)
+    else:
+        frame = frame.filter(pl.int_range(pl.len()).reverse().over("symbol") < newest)
+        unknown = {"target": pl.lit(None, pl.Float64), "label_end": pl.lit(None, pl.Date)}
+        frame = frame.with_columns(**unknown)
+    check_features(frame.drop("member"), spec)
+    return frame.select(pl.exclude("member"), "member")
 
 
 def build(
@@ -173,8 +168,7 @@ def transformed(
         # Beyond what float32 holds is infinity.
         return pl.Series(feature.name, np.where(np.isfinite(column), column, np.float32(np.nan)))
 
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        return frame.with_columns(list(threads.map(work, wanted)))
+    return frame.with_columns(in_threads([partial(work, feature) for feature in wanted]))
 
 
 def _by_symbol(
@@ -198,19 +192,33 @@ def newest_rows(
     Args:
         panel: sorted by symbol and date.
         features: their lookback and warm-up decide.
-        newest: rows wanted of each symbol; None keeps all.
+        newest: rows wanted of each symbol; None keeps all bars. So does a feature that looks
+            across symbols: one that missed sessions stands beside older rows of the others.
     """
     lengths = check_panel(panel)
     starts = np.cumsum(lengths) - lengths
     seen = np.arange(panel.height) - np.repeat(starts, lengths)
-    if newest is None:
+    across = any(step.transform.scope == "date" for f in features for step in f.steps)
+    if newest is None or across:
         return panel, pl.Series("bars_seen", seen)
     needs = (f.lookback + f.warm_up for f in (*features, _VOLATILITY, _MOMENTUM))
-    kept = seen >= np.repeat(lengths, lengths) - (newest + _MISSED_SESSIONS + max(needs))
+    kept = seen >= np.repeat(lengths, lengths) - (newest + max(needs))
     return panel.filter(kept), pl.Series("bars_seen", seen[kept])
 
 
 def masked_rows(frame: pl.DataFrame, features: Sequence[str], lookback: int) -> dict[str, int]:
-    """Returns for each feature in how many rows with enough history it is masked."""
-    ripe = frame.filter(pl.col("bars_seen") >= lookback)
-    return ripe.select(pl.col(features).is_nan().sum()).row(0, named=True)
+    """Returns for each feature in how many members' rows with enough history it is masked.
+
+    Raises:
+        DataError: a feature is masked in all of them.
+    """
+    ripe = frame.filter(pl.col("bars_seen") >= lookback, "member")
+    masked = ripe.select(pl.col(features).is_nan().sum()).row(0, named=True)
+    empty = [name for name, rows in masked.items() if rows == ripe.height > 0]
+    if empty:
+        raise DataError(
+            f"{some_of(empty)} has no value in any of the {ripe.height} rows with {lookback} "
+            "earlier bars: its bars lack what it is made of, or there are too few members to "
+            "compare; take it out of features.features, or mend the bars."
+        )
+    return masked

@@ -64,6 +64,11 @@ def feature_proof(
     sample = _sampled(bars, members, place, lookback + _RIPE, seed)
     chosen = sample.get_column("symbol").unique().sort().to_list()
     stage = Stage(features, exchanges[place], members.frame(), chosen)
+    if sample.filter(pl.col("date").is_in(list(exchanges[place].sessions))).is_empty():
+        raise DataError(
+            f"None of the {sample.height} bars sampled on {place} lies on a session of it, so that "
+            "nothing can be proved of the features; check the universe's exchanges."
+        )
     case = Case(
         build=stage.build,
         build_each=stage.build_each,

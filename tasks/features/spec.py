@@ -51,8 +51,8 @@ class FeatureSpec(BaseModel):
         BeforeValidator(_expanded),
     ] = Field(
         CLASSIC,
-        min_length=1,
         max_length=1000,
+        json_schema_extra={"minItems": 1},
         validate_default=True,
         description=(
             f"Features by name and periods in bars, such as rsi(14), or sets ({', '.join(SETS)}); "
@@ -63,6 +63,8 @@ class FeatureSpec(BaseModel):
     @field_validator("features")
     @classmethod
     def _fit_the_lookback(cls, names: tuple[str, ...], info: ValidationInfo) -> tuple[str, ...]:
+        if not names:
+            raise ValueError("No feature is named; name one, or a set such as classic.")
         lookback, needs = info.data.get("lookback"), {}
         for name in names:
             if name in needs:

@@ -9,7 +9,7 @@ from tasks.features.frame import Exchange, feature_frame, masked_rows
 from tasks.features.prove import feature_proof
 from tasks.features.spec import FeatureSpec
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
-from tasks.lake.calendar import scheduled_sessions, sessions
+from tasks.lake.calendar import known_sessions, scheduled_sessions
 from tasks.lake.factors import adjust, index_prices
 from tasks.lake.membership import Membership
 from tasks.lake.store import read_reference
@@ -36,16 +36,23 @@ def build_features(
     """Writes the adjusted bars as `panel`, the features with their targets as `frame`.
 
     Rows outside a symbol's membership are there for the windows to look back on, with `member`
-    false. With `newest`, only that many rows of each symbol are made, the last ones. How many rows
-    of a feature are masked although there is history enough stands in the summary.
+    false. With `newest`, only that many rows of each symbol are made, the last ones, without a
+    target. The summary counts the rows that are masked although there is history enough, by
+    feature, those that have a target, and the bars on no session of their exchange, left out.
+
+    Raises:
+        DataError: there is no bar, no target, or a feature that is masked throughout.
     """
     panel = adjust(read_reference(lake, bars), read_reference(lake, actions))
     if panel.is_empty():
         raise DataError(f"The lake holds no bar up to {bars.cutoff}; ingest the universe first.")
     first: date = panel["date"].min()  # type: ignore[assignment]
-    index = None
-    if benchmark is not None and target.excess == "benchmark":
-        index = index_prices(read_reference(lake, benchmark))
+    index = None if benchmark is None else index_prices(read_reference(lake, benchmark))
+    if index is not None and index.is_empty():
+        raise DataError(
+            f"The lake holds no bar of the benchmark up to {bars.cutoff}, and target.excess is "
+            "'benchmark'; ingest it, or choose another target."
+        )
     frame = feature_frame(
         panel,
         {name: exchange_days(name, first, bars.cutoff) for name in _exchanges(members)},
@@ -56,10 +63,26 @@ def build_features(
         newest,
     )
     masked = masked_rows(frame, features.features, features.lookback)
+    labelled = frame["target"].count()
+    if newest is None and not labelled:
+        raise DataError(
+            f"None of the {frame.height} rows has a target ({target.name}): too few bars, members "
+            "or benchmark bars on the same sessions; look at these, or choose another target."
+        )
+    strays = panel.height - frame.height if newest is None else None
     most = max(masked, key=lambda name: masked[name])
     named = f" most={masked[most]} of {most}" if masked[most] else ""
-    log(f"features={len(masked)} masked={sum(masked.values())}{named}")
-    summary = {"rows": frame.height, "newest": newest, "masked": masked}
+    log(
+        f"features={len(masked)} masked={sum(masked.values())}{named} labelled={labelled} "
+        f"off_session={strays}"
+    )
+    summary = {
+        "rows": frame.height,
+        "newest": newest,
+        "masked": masked,
+        "labelled": labelled,
+        "off_session": strays,
+    }
     fill = write_frames({"panel": panel, "frame": frame}, summary)
     parents = (bars.digest, actions.digest, *([benchmark.digest] if benchmark else []))
     return write_artifact(root, "features", key, fill, parents)
@@ -96,7 +119,8 @@ def prove_features(
 def exchange_days(name: str, first: date, cutoff: date) -> Exchange:
     """Returns an exchange's sessions over a panel, and those that were expected around it."""
     expected = scheduled_sessions(name, first - _AROUND, cutoff + _AROUND)
-    return Exchange(sessions(name, first, cutoff), expected)
+    # A calendar may begin after another exchange's first bar.
+    return Exchange(known_sessions(name, first, cutoff), expected)
 
 
 def _exchanges(members: Membership) -> list[str]:

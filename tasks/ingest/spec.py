@@ -121,7 +121,7 @@ class UniverseSpec(BaseModel):
         None,
         description=(
             "Instead of symbols, a CSV file of dated members: symbol, from, to and perhaps "
-            "exchange, such as those in deploy/universes."
+            "exchange and sector, such as those in deploy/universes."
         ),
     )
     exchange: str = Field(

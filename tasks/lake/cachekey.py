@@ -15,7 +15,8 @@ from pathlib import Path
 from tasks.lake.artifacts import digest_text
 
 _PACKAGES = ("flows", "tasks", "models")
-_LIBRARIES = ("torch", "polars", "numpy", "numba", "scikit-learn")
+# The calendars decide about sessions, and with them about labels and holidays.
+_LIBRARIES = ("torch", "polars", "numpy", "numba", "scikit-learn", "exchange-calendars")
 
 
 def stage_key(stage: str, module: str, device: str, *inputs: object) -> str:

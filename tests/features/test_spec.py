@@ -83,7 +83,7 @@ def test_sets_and_features_may_be_mixed_and_come_in_their_order(features, expect
 
 
 def test_no_features_and_too_many_are_refused():
-    assert "at least 1 item" in complaints(features=())
+    assert "No feature is named; name one, or a set" in complaints(features=())
     many = [f"sma({n})" for n in range(2, 505)] + [f"ema({n})" for n in range(2, 505)]
     assert "at most 1000 items" in complaints(features=many, lookback=504)
 

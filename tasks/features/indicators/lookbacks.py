@@ -5,9 +5,8 @@ Each takes the periods that the user chose, in the order of the registry.
 
 from tasks.features.kernels.recursive import settling_bars
 
-# A stop that turns with the price hangs on all turns before, without a bound. In practice paths
-# that began differently meet within some turns; a test holds the incremental features to that.
-PATH = 504
+# A stop that turns with the price hangs on all turns before it: no number of bars is enough.
+ENDLESS = 1_000_000
 
 
 def none(*_: int) -> int:
@@ -53,11 +52,6 @@ def in_percent(bars: int) -> int:
     return bars * 3 // 2
 
 
-def stop_path(step: int, most: int) -> int:
-    """Returns the warm-up of a stop that gains on the price by so many hundredths of the way."""
-    return max(PATH, 1260 // min(step, most))
-
-
-def band_path(times: int) -> int:
-    """Returns the warm-up of bands so many ranges away: the time to cross grows as the square."""
-    return max(PATH, 40 * times * times)
+def endless(*_: int) -> int:
+    """Returns more bars than any history has."""
+    return ENDLESS

@@ -52,8 +52,9 @@ def calendar_columns(
     place = known.search_sorted(dates).to_numpy()
     if place.max() + AHEAD >= len(days):
         raise UsageError(
-            f"The sessions end on {known[-1]}, {len(days) - 1 - int(place.max())} after the "
-            f"panel's last date; pass at least {AHEAD} more."
+            f"The exchange's calendar ends on {known[-1]}, {len(days) - 1 - int(place.max())} "
+            f"sessions after the panel's last date, where calendar features need {AHEAD}; install "
+            "a newer exchange_calendars, or leave out the features of the kind calendar."
         )
     stray = np.flatnonzero(days[place] != dates.to_numpy().astype("datetime64[D]"))
     if len(stray):

@@ -97,7 +97,7 @@ TREND: dict[str, Indicator] = {
         (2, 20),
         need.one,
         shortest=1,
-        warm_up=need.stop_path,
+        warm_up=need.endless,
     ),
     "supertrend": _price(
         lines.supertrend,
@@ -105,7 +105,7 @@ TREND: dict[str, Indicator] = {
         (10, 3),
         need.changes,
         shortest=1,
-        warm_up=lambda n, times: need.fades_by_wilder(n) + need.band_path(times),
+        warm_up=need.endless,
     ),
     "ichimoku_conversion": _price(lines.ichimoku_conversion, ("high", "low"), (9,), need.window),
     "ichimoku_base": _price(lines.ichimoku_base, ("high", "low"), (26,), need.window),
