@@ -119,7 +119,7 @@ def test_without_sessions_or_with_too_few_the_refusal_says_so():
     ahead = calendar.sessions("XNYS", days[0], date(2014, 1, 1))
     enough = ahead[: len(days) + AHEAD]
     compute(panel_on(days), [parse("month_end")], enough)
-    with pytest.raises(UsageError, match="29 after the panel's last date"):
+    with pytest.raises(UsageError, match="29 sessions after the panel's last date"):
         compute(panel_on(days), [parse("month_end")], enough[:-1])
     # Other features ask for none.
     compute(panel_on(days), [parse("rsi")], None)

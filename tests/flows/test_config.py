@@ -180,3 +180,17 @@ def test_every_choice_is_described_and_nothing_can_be_changed_afterwards():
         assert model.model_config["extra"] == "forbid"
         bare = [name for name, field in model.model_fields.items() if not field.description]
         assert [name for name in bare if name != "kind"] == [], model
+
+
+def test_a_target_over_a_benchmark_that_is_not_named_is_refused():
+    with pytest.raises(UsageError, match=r"needs one, and provider\.benchmark of the kind files"):
+        load_config(
+            None,
+            [
+                "provider.kind='files'",
+                "provider.path='bars.csv'",
+                "provider.prices='as_traded'",
+                "target.excess='benchmark'",
+            ],
+        )
+    assert load_config(None, ["target.excess='benchmark'"]).target.excess == "benchmark"
