@@ -198,7 +198,7 @@ def _store(lake: Lake, haul: _Haul, night: Night) -> tuple[pl.DataFrame, pl.Seri
     listed = listing_rows(lake, haul.fetched, haul.holdings.securities, haul.source, night)
     lake.append("securities", listed, night.now)
     lake.append("actions", haul.actions, night.now)
-    lake.append("bars", fresh, night.now)
+    lake.append("bars", fresh, night.now, first=True)
     lake.append("fetch_log", log, night.now)
     return log, fresh["flags"]
 

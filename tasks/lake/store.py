@@ -57,13 +57,17 @@ class Lake:
         """Tells whether anything was ever written to `table`."""
         return DeltaTable.is_deltatable(self._address(table_named(table)))
 
-    def append(self, table: str, rows: pl.DataFrame, known_at: datetime) -> int:
+    def append(
+        self, table: str, rows: pl.DataFrame, known_at: datetime, first: bool = False
+    ) -> int:
         """Adds what is new in `rows` and returns the number of rows written.
 
         Args:
             table: A name out of `tables.TABLES`.
             rows: The table's columns, in any order, at most one row a key.
             known_at: The UTC instant at which the rows were learned.
+            first: Leave out what is there of this very instant: another run of it has come first,
+                and may already have put right what this one is about to say.
 
         Raises:
             DataError: Columns are missing, a key repeats, or no commit got through.
@@ -79,7 +83,7 @@ class Lake:
             try:
                 # Threads of one process would mostly lose their commits to one another.
                 with _WRITING.setdefault(self._address(shape), Lock()):
-                    return self._append_once(rows, shape, known_at)
+                    return self._append_once(rows, shape, known_at, first)
             except CommitFailedError:
                 # Another writer came first: what it wrote may be what we hold.
                 time.sleep(random.uniform(0.01, 0.05) * min(attempt + 1, 10))  # noqa: S311
@@ -175,10 +179,12 @@ class Lake:
                 "choose another --root or mend its permissions."
             ) from error
 
-    def _append_once(self, rows: pl.DataFrame, shape: Table, known_at: datetime) -> int:
+    def _append_once(
+        self, rows: pl.DataFrame, shape: Table, known_at: datetime, first: bool
+    ) -> int:
         """Commits what is new in `rows`, or raises a CommitFailedError where others came first."""
         delta = self._open_or_create(shape)
-        fresh = self._unknown(delta, rows, shape, known_at)
+        fresh = self._unknown(delta, rows, shape, known_at, first)
         if fresh.is_empty():
             return 0
         stamped = fresh.with_columns(
@@ -189,19 +195,24 @@ class Lake:
         return fresh.height
 
     def _unknown(
-        self, delta: DeltaTable, rows: pl.DataFrame, shape: Table, known_at: datetime
+        self, delta: DeltaTable, rows: pl.DataFrame, shape: Table, known_at: datetime, first: bool
     ) -> pl.DataFrame:
         """Returns the rows whose content differs from the newest row of their key at `known_at`.
 
         A run of a later instant may have come first: what it wrote is unknown at this instant.
         """
         symbols = rows["symbol"].unique().to_list() if "symbol" in shape.key else None
-        first = last = None
+        since = until = None
         if shape.happened:
             day = pl.col(shape.happened)
-            first, last = rows.select(first=day.min(), last=day.max()).row(0)
-        scan = pl.scan_delta(delta).filter(asked(shape, known_at, symbols, first, last))
-        return unlike(rows, newest(scan.collect(), shape), shape)
+            since, until = rows.select(first=day.min(), last=day.max()).row(0)
+        scan = pl.scan_delta(delta).filter(asked(shape, known_at, symbols, since, until))
+        held = scan.collect()
+        fresh = unlike(rows, newest(held, shape), shape)
+        if first:
+            said = held.filter(pl.col("known_at") == known_at)
+            return fresh.join(said, on=list(shape.key), how="anti", nulls_equal=True)
+        return fresh
 
 
 def as_next(delta: DeltaTable) -> CommitProperties:

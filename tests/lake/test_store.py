@@ -78,6 +78,16 @@ def test_a_value_that_comes_back_is_a_restatement_too(tmp_path):
     assert [closes(lake, at(m))["A", JAN2] for m in range(3)] == [10.0, 11.0, 10.0]
 
 
+def test_what_is_said_first_does_not_take_back_what_the_same_instant_has_put_right(tmp_path):
+    lake = Lake(tmp_path)
+    said, right = (bars([("A", JAN2, close)]) for close in (10.0, 11.0))
+    assert lake.append("bars", said, at(0), first=True) == 1
+    assert lake.append("bars", right, at(0)) == 1
+    assert lake.append("bars", said, at(0), first=True) == 0
+    assert closes(lake, at(0)) == {("A", JAN2): 11.0}
+    assert lake.append("bars", said, at(1), first=True) == 1
+
+
 def test_equal_rows_are_not_written_again(tmp_path):
     lake, rows = Lake(tmp_path), bars([("A", JAN2, 10.0), ("B", JAN2, 20.0)])
     assert lake.append("bars", rows, at(0)) == 2
