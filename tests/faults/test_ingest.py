@@ -166,11 +166,13 @@ class StoppingLake(Lake):
         super().__init__(folder)
         self.table, self.left = table, number
 
-    def append(self, table: str, rows: pl.DataFrame, known_at: datetime) -> int:
+    def append(
+        self, table: str, rows: pl.DataFrame, known_at: datetime, first: bool = False
+    ) -> int:
         self.left -= table == self.table
         if self.left == 0:
             raise Stopped
-        return super().append(table, rows, known_at)
+        return super().append(table, rows, known_at, first)
 
 
 def complete(world: World, folder: Path, session: date, undisturbed) -> None:

@@ -247,10 +247,12 @@ def test_a_release_from_a_rule_on_one_field_counts_for_the_values_seen_only(lake
 class StoppingLake(Lake):
     """A lake whose process dies just before it writes bars."""
 
-    def append(self, table: str, rows: pl.DataFrame, known_at: datetime) -> int:
+    def append(
+        self, table: str, rows: pl.DataFrame, known_at: datetime, first: bool = False
+    ) -> int:
         if table == "bars":
             raise KeyboardInterrupt
-        return super().append(table, rows, known_at)
+        return super().append(table, rows, known_at, first)
 
 
 @pytest.mark.parametrize("waiting", ["held", "refused"])
