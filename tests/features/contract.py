@@ -150,6 +150,9 @@ def _called(feature: Feature) -> tuple[np.ndarray, bool]:
     """What an indicator's function returns, and whether its columns are still what they were."""
     before = [_columns()[column] for column in feature.indicator.columns]
     given = [np.array(column) for column in before]
+    if feature.indicator.expression:
+        # An expression has no column to write into.
+        return _columns().textbook(feature), True
     made = np.asarray(feature.indicator.function(*given, *feature.periods))
     kept = all(np.array_equal(*pair, equal_nan=True) for pair in zip(given, before, strict=True))
     return made, kept

@@ -1,13 +1,15 @@
 """What a proof is made of: the comparison to the bit, the sample, what is done to bars."""
 
-from datetime import timedelta
+from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
+import pytest
 
 from tasks.features.causality.bits import first_difference
 from tasks.features.causality.changes import bars_of_another_stock, with_later_action
 from tasks.features.causality.sampling import sample_cutoffs, sample_panel
+from tasks.lake.factors import PRICES, adjust
 from tests.features import broken
 from tests.features.panels import BAR, FIRST, generated_bars, panel_of
 
@@ -90,3 +92,16 @@ def test_an_injected_split_is_one_that_forward_factors_undo():
     ours, theirs = (broken.adjusted_with_members(*x) for x in (split, (bars, none)))
     np.testing.assert_allclose(ours.select(BAR), theirs.select(BAR), rtol=1e-12)
     assert not split[0].filter(pl.col("date") > day).equals(bars.filter(pl.col("date") > day))
+
+
+@pytest.mark.parametrize("moved", [False, True])
+@pytest.mark.parametrize("ratio", [1.0, 2.0, 3.0, 0.1])
+def test_a_later_action_leaves_prices_positive_beside_a_dividend_of_half_the_price(ratio, moved):
+    days = [date(2024, 1, n) for n in range(2, 8)]
+    bars = pl.DataFrame(
+        {"symbol": ["A"] * 6, "date": days, **dict.fromkeys(PRICES, [100.0] * 6), "volume": 1.0}
+    )
+    paid = pl.DataFrame({"symbol": ["A"], "date": days[3:4], "kind": ["dividend"], "value": [51.0]})
+    for after in days[:-1]:
+        panel = adjust(*with_later_action(bars, paid, after, ratio, moved))
+        assert panel["close"].min() > 0

@@ -99,9 +99,13 @@ def with_later_action(
         kind=pl.lit("dividend" if dividend else "split"),
         value=pl.col("close") * 0.02 if dividend else pl.lit(ratio),
     ).drop_nulls()
+    later = (pl.col("date") > after) & pl.col("symbol").is_in(injected["symbol"].implode())
+    price = 0.98 if dividend else 1.0 / ratio
+    # Cash counts in the shares of its day: what was half a price must not become all of it.
+    cash = later & (pl.col("kind") != "split")
+    value = pl.when(cash).then(pl.col("value") * min(price, 1.0)).otherwise("value")
+    actions = actions.with_columns(value)
     if moved:
-        later = (pl.col("date") > after) & pl.col("symbol").is_in(injected["symbol"].implode())
-        price = 0.98 if dividend else 1.0 / ratio
         bars = bars.with_columns(
             *(pl.when(later).then(pl.col(n) * price).otherwise(pl.col(n)).alias(n) for n in PRICES),
             pl.when(later).then(pl.col("volume") * ratio).otherwise(pl.col("volume")),

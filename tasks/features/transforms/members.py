@@ -211,7 +211,8 @@ def sector_neutral(values: Array, starts: Rows, member: Flags, sector: Rows) -> 
     A symbol whose sector is unknown: minus the mean of all members. A symbol that is alone in its
     sector on a date, no other member having a value, has nobody to differ from: 0.
 
-    Formula: x - mean(x of the members of the same sector)
+    Formula: x - mean(x of the members of the same sector, or of all where the sector is
+        unknown)
     Source: common usage
     """
     out = np.full(values.size, np.nan)
