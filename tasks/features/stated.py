@@ -5,14 +5,28 @@ from inspect import getdoc
 from typing import Any
 
 
-def stated(function: Callable[..., Any], heading: str) -> str:
-    """Returns what follows `heading`, such as `Formula`, in a docstring; "" where it is missing."""
-    _, _, rest = (getdoc(function) or "").partition(f"{heading}: ")
-    first, *others = rest.splitlines() or [""]
-    # A long formula goes on in indented lines.
-    more = []
-    for line in others:
-        if not line.startswith("    "):
-            break
-        more.append(line.strip())
-    return " ".join([first, *more])
+class Stated:
+    """A registry entry whose `function` states its formula and who defined it."""
+
+    function: Callable[..., Any]
+
+    @property
+    def formula(self) -> str:
+        """Returns the formula that the function's docstring states; "" where it is missing."""
+        return self._stated("Formula: ")
+
+    @property
+    def source(self) -> str:
+        """Returns who defined it, as the function's docstring states it; "" where it is missing."""
+        return self._stated("Source: ")
+
+    def _stated(self, heading: str) -> str:
+        _, _, rest = (getdoc(self.function) or "").partition(heading)
+        first, *others = rest.splitlines() or [""]
+        # A long formula goes on in indented lines.
+        more = []
+        for line in others:
+            if not line.startswith("    "):
+                break
+            more.append(line.strip())
+        return " ".join([first, *more])

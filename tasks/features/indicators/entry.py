@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.features.stated import stated
+from tasks.features.stated import Stated
 from tasks.features.transforms.entry import Transform
 
 Array = NDArray[np.float64]
@@ -32,7 +32,7 @@ _AVERAGED = {"volume", "money", "per_money", "price_square_per_volume"}
 
 # By identity: each entry is made once, and keys made of it are compared often.
 @dataclass(frozen=True, eq=False)
-class Indicator:
+class Indicator(Stated):
     """One registry entry.
 
     Attributes:
@@ -63,16 +63,6 @@ class Indicator:
     warm_up: Callable[..., int] = lambda *_: 0
     joined: bool = False
     expression: bool = False
-
-    @property
-    def formula(self) -> str:
-        """Returns the formula that the function's docstring states."""
-        return stated(self.function, "Formula")
-
-    @property
-    def source(self) -> str:
-        """Returns who defined the indicator, as the function's docstring states it."""
-        return stated(self.function, "Source")
 
 
 @dataclass(frozen=True)

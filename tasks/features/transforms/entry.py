@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from tasks.features.stated import stated
+from tasks.features.stated import Stated
 
 Array = NDArray[np.float64]
 Rows = NDArray[np.int64]
@@ -22,7 +22,7 @@ def _none(*arguments: int) -> int:
 
 
 @dataclass(frozen=True)
-class Transform:
+class Transform(Stated):
     """One registry entry: what may follow a feature behind a bar, such as `rsi(14)|rank`.
 
     It knows no unit: fed values of any other scale, it returns what it did or that times the scale.
@@ -44,13 +44,3 @@ class Transform:
     shortest: tuple[int, ...] = ()
     longest: tuple[int, ...] = ()
     lookback: Callable[..., int] = _none
-
-    @property
-    def formula(self) -> str:
-        """Returns the formula that the function's docstring states."""
-        return stated(self.function, "Formula")
-
-    @property
-    def source(self) -> str:
-        """Returns who defined the transform, as the function's docstring states it."""
-        return stated(self.function, "Source")
