@@ -13,7 +13,9 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.features.spec import FeatureSpec
 from tasks.ingest.spec import ProviderSpec, QualitySpec, SampleSpec, UniverseSpec
 from tasks.lake.target_spec import TargetSpec
-from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
+from tasks.training.baseline_spec import BaselineSpec
+from tasks.training.network_spec import NetworkSpec
+from tasks.training.spec import TrainingSpec
 from tasks.windows.spec import SplitSpec, WindowSpec
 
 

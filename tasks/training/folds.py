@@ -17,7 +17,9 @@ from models.panel import Panel
 from models.predict import predict
 from models.scaler import Scaler
 from tasks.lake.panel import PanelArrays
-from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
+from tasks.training.baseline_spec import BaselineSpec
+from tasks.training.network_spec import NetworkSpec
+from tasks.training.spec import TrainingSpec
 
 OUT_OF_FIT = ("calibrate", "test")
 

@@ -1,24 +1,8 @@
-"""What a user may choose about networks, their training and the baselines beside them."""
+"""What a user may choose about training."""
 
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
-
-BaselineName = Literal["zero", "historical_mean", "momentum", "ridge"]
-
-
-class NetworkSpec(BaseModel):
-    """The recurrent network."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["recurrent"] = Field("recurrent", description="Family of the network.")
-    cell: Literal["lstm", "gru", "rnn"] = Field("gru", description="Recurrent cell.")
-    layers: int = Field(1, ge=1, le=4, description="Stacked recurrent layers.")
-    hidden: int = Field(32, ge=1, le=1024, description="Units of each layer.")
-    dropout: float = Field(
-        0.1, ge=0, lt=1, description="Dropout between layers and before the head, a share."
-    )
 
 
 class TrainingSpec(BaseModel):
@@ -53,22 +37,3 @@ class TrainingSpec(BaseModel):
         if len(set(seeds)) < len(seeds) or min(seeds) < 0:
             raise ValueError(f"seeds={list(seeds)} must be distinct and ≥ 0; change one of them.")
         return seeds
-
-
-class BaselineSpec(BaseModel):
-    """The null models fitted on the same folds."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    names: tuple[BaselineName, ...] = Field(
-        ("zero", "historical_mean", "momentum", "ridge"),
-        description="Baselines shown beside the network; zero is always among them.",
-    )
-    ridge_alpha: float = Field(
-        100.0, gt=0, description="L2 penalty of ridge on standardised features, in rows."
-    )
-
-    @field_validator("names")
-    @classmethod
-    def _with_zero(cls, names: tuple[BaselineName, ...]) -> tuple[BaselineName, ...]:
-        return names if "zero" in names else ("zero", *names)

@@ -17,8 +17,10 @@ from tasks.lake.artifacts import Artifact, write_artifact, write_frames
 from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.store import Lake
 from tasks.lake.task import WRITES_TO_LAKE, cached_stage
+from tasks.training.baseline_spec import BaselineSpec
 from tasks.training.folds import FoldFit, FoldRows, fit_baselines, fit_network, refit_epochs
-from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
+from tasks.training.network_spec import NetworkSpec
+from tasks.training.spec import TrainingSpec
 from tasks.training.trials import complete_trial, count_trial, describe_trial
 
 

@@ -8,8 +8,10 @@ import torch
 
 from models.baselines import BASELINES
 from tasks.lake.panel import panel_arrays
+from tasks.training.baseline_spec import BaselineSpec
 from tasks.training.folds import FoldRows, fit_baselines, fit_network, refit_epochs
-from tasks.training.spec import BaselineSpec, NetworkSpec, TrainingSpec
+from tasks.training.network_spec import NetworkSpec
+from tasks.training.spec import TrainingSpec
 from tasks.windows.plan import plan_windows
 from tasks.windows.spec import SplitSpec
 from tests.lake.frames import feature_frame, names_of, weekdays
