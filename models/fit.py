@@ -11,7 +11,8 @@ All randomness comes from (seed, epoch), none from what went before. So a fit ta
 epoch ends in the same bits as one that was never cut off.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -81,7 +82,8 @@ def fit(
             _check_span(panel, ends, lookback, span)
     loss_of = find_loss(settings.loss)
     cuda = [panel.device] if panel.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):  # the caller's random state stays as it was
+    # The caller's random state stays as it was.
+    with torch.random.fork_rng(devices=cuda), _one_thread():
         torch.manual_seed(_stream(seed, 0, _INITIAL))
         network = network_factory().to(panel.device)
         optimizer = torch.optim.AdamW(
@@ -142,6 +144,20 @@ def fit(
             if on_epoch is not None:
                 on_epoch(progress.curve[-1])
     return FitResult(best, progress.best_epoch, tuple(progress.curve))
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Lets each of torch's operations run on one thread.
+
+    Some processors' matrix products add up in another order on two, and so give other bits.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _check_span(panel: Panel, ends: Ends, lookback: int, span: str) -> None:
