@@ -109,7 +109,9 @@ def place_among_symbols(panel: pl.DataFrame) -> pl.Series:
 
 
 def others_mean(panel: pl.DataFrame) -> pl.Series:
-    return panel.select(pl.col("close") / pl.col("close").mean().over("date")).to_series()
+    """Summed one after another: `mean` adds in lanes, and how many there are is the processor's."""
+    total = pl.col("close").cum_sum().last().over("date")
+    return panel.select(pl.col("close") * pl.len().over("date") / total).to_series()
 
 
 def rank_of_all(panel: pl.DataFrame) -> pl.Series:
