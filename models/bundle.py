@@ -8,6 +8,7 @@ is no bundle. A bundle is never changed afterwards.
 import hashlib
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -140,8 +141,17 @@ def _read(path: Path) -> bytes:
 def _write(path: Path, content: bytes) -> None:
     """Writes under a temporary name, has it on the disk, then renames: all of it or nothing."""
     temporary = path.with_name(path.name + ".tmp")
-    with temporary.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError as fault:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        kept = f" What {path.name} held before is kept." if path.exists() else ""
+        raise ModelError(
+            f"{path} ({len(content)} bytes) cannot be written: {fault.strerror}.{kept} "
+            "Make room or mend the folder, then run again."
+        ) from fault

@@ -46,6 +46,17 @@ def make_deterministic() -> None:
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
+def memory_for_panel(device: torch.device) -> int | None:
+    """Returns how many bytes of the device's memory a panel may take; None where none is counted.
+
+    Half of what is free: the other half is for the network, its gradients and the batches.
+    """
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    return int(free // 2)
+
+
 def keep_freed_memory() -> bool:
     """Tells glibc to keep freed memory in the process; returns whether it could.
 

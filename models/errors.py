@@ -6,7 +6,8 @@ Every message has three parts: what was wrong, the value met, what to do.
     ├── UsageError   a configuration or an argument is wrong; the command exits with 2
     ├── DataError    bars, features or a table cannot be trusted; exits with 1
     ├── ModelError   a network, a bundle or a fit is wrong; exits with 1
-    └── RunError     a run cannot go on: no champion, a cutoff refused; exits with 1
+    ├── RunError     a run cannot go on: no champion, a cutoff refused; exits with 1
+    └── Stopped      a fit was asked to stop and has saved where it was; exits with 1
 """
 
 from collections.abc import Iterable, Sequence
@@ -35,6 +36,10 @@ class ModelError(NightcastError):
 
 class RunError(NightcastError):
     """A run cannot go on."""
+
+
+class Stopped(NightcastError):  # noqa: N818  (no error: it did what it was asked)
+    """A fit was asked to stop, and has saved where it was."""
 
 
 def some_of(names: Sequence[str]) -> str:

@@ -6,6 +6,7 @@ neighbours nor on its place.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,33 +15,67 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from models.errors import ModelError
-from models.panel import Ends, Panel, check_ends, gather
+from models.feed import device_blocks
+from models.panel import Batch, Ends, Panel, check_ends, window_batch
 
 
 def predict(
     network: nn.Module, panel: Panel, ends: Ends, lookback: int, block: int = 1024
 ) -> NDArray[np.float64]:
-    """Returns the network's raw output [n] for the windows that end on the rows `ends` [n].
+    """Returns the network's raw output [n, H], or [n, H, Q], for the windows ending on `ends` [n].
 
     Leaves the network in evaluation mode, on the panel's device. Another `block` may give other
     last bits.
     """
     check_ends(panel, ends, lookback)
+    ends = np.ascontiguousarray(ends)
     network.to(panel.device).eval()
-    blocks = []
     with torch.inference_mode():
-        for rows in torch.tensor(ends, device=panel.device).split(block):
-            windows = gather(panel, rows, lookback)
-            padded = functional.pad(windows, (0, 0, 0, 0, 0, block - len(rows)))
-            blocks.append(network(padded)[: len(rows)])
-    raw = torch.cat(blocks).double().cpu().numpy() if blocks else np.empty(0)
-    broken = np.count_nonzero(~np.isfinite(raw))
+        if panel.resident:
+            raw = _outputs(network, panel, ends, lookback, block)
+        else:
+            # Blocks answer in their own order, each row once; that is undone here.
+            asked, places = np.unique(ends, return_inverse=True)
+            blocks = device_blocks(panel, asked, lookback)
+            answered = np.concatenate([rows[local] for rows, local in blocks])
+            raw = np.concatenate(
+                [_outputs(network, panel.part(r), local, lookback, block) for r, local in blocks]
+            )[np.argsort(answered)[places]]
+    broken = np.count_nonzero(~np.isfinite(raw).all(axis=tuple(range(1, raw.ndim))))
     if broken:
         raise ModelError(
             f"{broken} of {len(raw)} forecasts are NaN or infinite; look for NaN among the "
             "features of these rows, or for weights of a fit that diverged."
         )
     return raw
+
+
+def _outputs(
+    network: nn.Module, panel: Panel, ends: Ends, lookback: int, block: int
+) -> NDArray[np.float64]:
+    rows = torch.tensor(ends, device=panel.device)
+    blocks = []
+    # Without any end one block of zeros still says what shape an output has.
+    for part in rows.split(block) if len(rows) else [rows]:
+        batch = _padded(window_batch(panel, part, lookback), block)
+        raw = network(batch.windows, batch.symbols, batch.covariates)
+        blocks.append(raw[: len(part)])
+    return torch.cat(blocks).double().cpu().numpy()
+
+
+def _padded(batch: Batch, block: int) -> Batch:
+    """Returns the batch filled up to `block` windows: zeros, of symbol 0."""
+    missing = block - len(batch.windows)
+    return replace(
+        batch,
+        windows=functional.pad(batch.windows, (0, 0, 0, 0, 0, missing)),
+        symbols=None if batch.symbols is None else functional.pad(batch.symbols, (0, missing)),
+        covariates=(
+            None
+            if batch.covariates is None
+            else functional.pad(batch.covariates, (0, 0, 0, missing))
+        ),
+    )
 
 
 def predict_ensemble(
@@ -51,7 +86,7 @@ def predict_ensemble(
     lookback: int,
     block: int = 1024,
 ) -> NDArray[np.float64]:
-    """Returns the mean raw output [n] over weight sets, one a seed; the last stays loaded."""
+    """Returns the mean raw output [n, …] over weight sets, one a seed; the last stays loaded."""
     if not weights:
         raise ModelError("an ensemble of 0 weight sets has no mean; pass at least one.")
     outputs = []

@@ -21,8 +21,6 @@ SETTINGS = FitSettings(
     weight_decay=0.01,
     clip_norm=1.0,
     patience=10,
-    max_windows_per_epoch=None,
-    loss="mse",
 )
 
 

@@ -1,3 +1,5 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -73,7 +75,14 @@ def test_without_a_stop_span_the_last_of_all_epochs_is_kept():
     assert same(result.weights, with_stop.weights)
 
 
-class RecordsItsInput(nn.Module):
+class Plain(nn.Module):
+    """What a fit asks of a network, without a head of its own."""
+
+    head = SimpleNamespace(kind="mean", levels=())
+    why_not_dense = None
+
+
+class RecordsItsInput(Plain):
     """Sees windows of one bar and one feature: the number of the row."""
 
     def __init__(self):
@@ -81,9 +90,9 @@ class RecordsItsInput(nn.Module):
         self.weight = nn.Parameter(torch.zeros(1))
         self.epochs = [[]]
 
-    def forward(self, windows):
+    def forward(self, windows, symbols=None, covariates=None):
         self.epochs[-1] += windows[:, 0, 0].int().tolist()
-        return windows[:, 0, 0] * self.weight
+        return windows[:, 0, :1] * self.weight
 
 
 def drawn(seed, **changes):
@@ -134,18 +143,18 @@ def test_a_constant_target_is_learned():
     assert result.curve[-1].stop_loss < 0.01
 
 
-class LastBarTimesWeights(nn.Module):
+class LastBarTimesWeights(Plain):
     def __init__(self):
         super().__init__()
         self.weights = nn.Parameter(torch.ones(4))
 
-    def forward(self, windows):
-        return windows[:, -1] @ self.weights
+    def forward(self, windows, symbols=None, covariates=None):
+        return (windows[:, -1] @ self.weights)[:, None]
 
 
 def test_a_step_is_adamw_on_the_gradient_clipped_by_its_norm():
     panel, rate, decay, most = make_panel(), 0.02, 0.1, 3.0
-    x, y = panel.values[20:60].double().numpy(), panel.labels[20:60].double().numpy()
+    x, y = panel.values[20:60].double().numpy(), panel.labels[20:60, 0].double().numpy()
     weights, first, second, norms = np.ones(4), np.zeros(4), np.zeros(4), []
     for step in range(1, 31):
         gradient = 2 * x.T @ (x @ weights - y) / 40
@@ -163,15 +172,13 @@ def test_a_step_is_adamw_on_the_gradient_clipped_by_its_norm():
     np.testing.assert_allclose(result.weights["weights"].numpy(), weights, rtol=1e-4)
 
 
-class OverflowsAtTheSecondStep(nn.Module):
+class OverflowsAtTheSecondStep(Plain):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.ones(1))
-        self.calls = 0
 
-    def forward(self, windows):
-        self.calls += 1
-        return windows[:, -1, 0] * self.weight * (1e30 if self.calls == 2 else 1.0)
+    def forward(self, windows, symbols=None, covariates=None):
+        return windows[:, -1, :1] * self.weight * (1.0 if self.weight.item() == 1 else 1e30)
 
 
 def test_a_fit_that_diverges_stops_and_names_epoch_and_step():

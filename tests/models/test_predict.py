@@ -33,7 +33,7 @@ def test_forecasts_are_the_networks_raw_output_without_dropout():
 
 
 def test_no_rows_give_no_forecasts():
-    assert predict(recurrent()(), make_panel(), ends(9, 9), LOOKBACK).shape == (0,)
+    assert predict(recurrent()(), make_panel(), ends(9, 9), LOOKBACK).shape == (0, 1)
 
 
 def test_a_nan_forecast_is_an_error():

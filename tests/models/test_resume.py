@@ -1,24 +1,23 @@
+import json
 import os
-import signal
 import subprocess
 import sys
-from itertools import pairwise
+from itertools import count, pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from models.bundle import FileCheckpoint
-from models.errors import ModelError
+from models.errors import ModelError, Stopped
 from models.fit import fit
 from models.panel import Panel
 from tests.models.cases import CPU, LOOKBACK, MemoryCheckpoint, ends, recurrent, same, settings
-from tests.models.train_child import digest, run
 
 ROOT = Path(__file__).parents[2]
 
 
-def noisy_fit(checkpoint, stop_ends, seed=0, **changes):
+def noisy_fit(checkpoint, stop_ends, seed=0, stopping=lambda: False, **changes):
     """A fit with dropout, a cap on windows, and early stopping that comes while it runs."""
     random = np.random.default_rng(0)
     panel = Panel(random.standard_normal((300, 4)), random.standard_normal(300), CPU)
@@ -27,7 +26,8 @@ def noisy_fit(checkpoint, stop_ends, seed=0, **changes):
         | changes
     )
     factory = recurrent("lstm", layers=2, dropout=0.3)
-    return fit(factory, panel, ends(10, 200), stop_ends, LOOKBACK, chosen, seed, checkpoint)
+    spans = ends(10, 200), stop_ends
+    return fit(factory, panel, *spans, LOOKBACK, chosen, seed, checkpoint, stopping=stopping)
 
 
 @pytest.mark.parametrize("stop_ends", [ends(210, 290), None], ids=["early stopping", "refit"])
@@ -40,6 +40,28 @@ def test_a_resume_after_any_epoch_equals_the_straight_run(stop_ends):
     for epoch in range(len(straight.curve) + 1):
         resumed = noisy_fit(checkpoint.after(epoch), stop_ends)
         assert same(resumed.weights, straight.weights), f"resumed after epoch {epoch}"
+        assert (resumed.best_epoch, resumed.curve) == (straight.best_epoch, straight.curve)
+
+
+@pytest.mark.parametrize("supervision", ["last", "dense"])
+def test_a_fit_stopped_after_any_step_goes_on_to_the_same_bits(supervision):
+    changes = {"epochs": 3, "batch_size": 40, "supervision": supervision, "chunk": 5}
+    changes |= {"max_windows_per_epoch": None, "augment": (("jitter", 0.1),), "schedule": "cosine"}
+    asked = []
+    straight = noisy_fit(None, ends(210, 290), stopping=lambda: bool(asked.append(1)), **changes)
+    steps = len(asked)
+    assert steps >= 3
+    for step in range(1, steps + 1):
+        checkpoint, so_far = MemoryCheckpoint(), count(1)
+        with pytest.raises(Stopped, match="run it again to go on"):
+            noisy_fit(
+                checkpoint,
+                ends(210, 290),
+                stopping=lambda so_far=so_far, step=step: next(so_far) == step,
+                **changes,
+            )
+        resumed = noisy_fit(checkpoint, ends(210, 290), **changes)
+        assert same(resumed.weights, straight.weights), f"stopped after step {step} of {steps}"
         assert (resumed.best_epoch, resumed.curve) == (straight.best_epoch, straight.curve)
 
 
@@ -97,12 +119,9 @@ def test_one_and_two_threads_give_the_same_weights():
     assert one == two
 
 
-def test_a_fit_killed_in_mid_epoch_is_taken_up_to_identical_weights(tmp_path):
-    checkpoint = FileCheckpoint(tmp_path / "fit.safetensors")
-    with child(1, checkpoint.path) as process:
-        for line in process.stdout:
-            if line == "3\n":
-                process.kill()
-    assert process.returncode == -signal.SIGKILL
-    assert 3 <= checkpoint.load().record["progress"]["epoch"] < 6
-    assert digest(run("gru", 6, checkpoint).weights) == digest(run("gru", 6).weights)
+def test_a_fit_killed_at_10_random_moments_ends_in_identical_weights(tmp_path):
+    answer = json.loads(child(1, tmp_path / "fit.safetensors").communicate()[0])
+    assert len(answer["reached"]) == 10
+    assert answer["reached"] == sorted(answer["reached"])
+    assert len(set(answer["reached"])) > 3, "the kills hit the same epoch"
+    assert answer["resumed"] == answer["straight"]

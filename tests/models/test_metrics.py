@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from models.errors import ModelError
+from models.metrics import group_correlation, group_ranks, score
+
+RANDOM = np.random.default_rng(0)
+DATES = np.repeat(np.arange(12), 25)
+SYMBOLS = np.tile(np.arange(25), 12)
+LABELS = RANDOM.standard_normal((300, 2))
+RAW = LABELS + RANDOM.standard_normal((300, 2)).round(1)
+
+
+def naive(correlate, groups):
+    """Mean over horizons and groups, by scipy."""
+    return np.mean(
+        [
+            correlate(RAW[groups == g, h], LABELS[groups == g, h]).statistic
+            for h in (0, 1)
+            for g in np.unique(groups)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("metric", "correlate"), [("ic", stats.pearsonr), ("rank_ic", stats.spearmanr)]
+)
+def test_the_correlation_is_taken_per_date(metric, correlate):
+    found = score(metric, "mean", RAW, LABELS, torch.tensor(DATES), torch.tensor(SYMBOLS))
+    assert found == pytest.approx(-naive(correlate, DATES), rel=1e-12)
+
+
+def test_with_few_names_a_date_it_is_taken_per_symbol():
+    dates = np.repeat(np.arange(60), 5)
+    symbols = np.tile(np.arange(5), 60)
+    found = score("ic", "mean", RAW, LABELS, torch.tensor(dates), torch.tensor(symbols))
+    assert found == pytest.approx(-naive(stats.pearsonr, symbols), rel=1e-12)
+
+
+def test_mse_leaves_out_labels_that_are_missing():
+    labels = LABELS.copy()
+    labels[::3, 1] = np.nan
+    found = score("mse", "mean", RAW, labels, None, None)
+    assert found == pytest.approx(np.nanmean((RAW - labels) ** 2))
+
+
+def test_correlations_need_dates():
+    with pytest.raises(ModelError, match="the panel has no dates"):
+        score("ic", "mean", RAW, LABELS, None, None)
+
+
+def test_a_constant_forecast_has_no_correlation():
+    assert group_correlation(np.full(300, 0.1), LABELS[:, 0], DATES) == 0.0
+
+
+def test_ties_share_their_mean_rank():
+    values = np.array([3.0, 1.0, 1.0, 2.0, 5.0, 5.0])
+    groups = np.array([0, 0, 0, 0, 1, 1])
+    assert group_ranks(values, groups).tolist() == [3.0, 0.5, 0.5, 2.0, 4.5, 4.5]
