@@ -1,7 +1,8 @@
 """One fit: a fold's rows and scaler in, weights, learning curve and forecasts out."""
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -9,19 +10,32 @@ import polars as pl
 import torch
 from torch import Tensor
 
-from models.baselines import BaselineRows, fit_baseline
+from models.baselines import BaselineRows, BaselineSettings, fit_baseline
 from models.checkpoint import Checkpoint, CurveRow
+from models.device import memory_for_panel
 from models.fit import FitSettings, fit
-from models.networks import build_network
+from models.heads import point
+from models.networks import Network, build_network
 from models.panel import Panel
 from models.predict import predict
 from models.scaler import Scaler
+from models.weights import time_decay, uniqueness
 from tasks.lake.panel import PanelArrays
+from tasks.lake.tables import QUANTILE_COLUMNS
 from tasks.training.baseline_spec import BaselineSpec
 from tasks.training.network_spec import NetworkSpec
 from tasks.training.spec import TrainingSpec
 
 OUT_OF_FIT = ("calibrate", "test")
+_NONE = np.empty(0)
+_CURVE = {
+    "epoch": pl.Int64,
+    "fit_loss": pl.Float64,
+    "stop_loss": pl.Float64,
+    "stop_score": pl.Float64,
+    "windows": pl.Int64,
+    "learning_rate": pl.Float64,
+}
 
 
 @dataclass(frozen=True)
@@ -50,13 +64,19 @@ class FoldRows:
 class FoldFit:
     """What a fit leaves: weights, the epoch they are from, the curve, forecasts out of fit.
 
-    `forecasts` has the columns span, row, mean, in the target's unit.
+    Attributes:
+        forecasts: Columns span, row, score, mean, and q05 … q95 from a head of quantiles, in the
+            target's unit; mean is null where the head has none.
+        known: The symbols that the fit rows hold, in the order of their codes 1, 2, …
+        out_of_time: Whether `max_seconds` ended the fit.
     """
 
     weights: dict[str, Tensor]
     best_epoch: int
     curve: pl.DataFrame
     forecasts: pl.DataFrame
+    known: tuple[str, ...]
+    out_of_time: bool
 
 
 def fit_network(
@@ -70,59 +90,106 @@ def fit_network(
     checkpoint: Checkpoint | None = None,
     on_epoch: Callable[[CurveRow], None] | None = None,
     epochs: int | None = None,
+    stopping: Callable[[], bool] = lambda: False,
 ) -> FoldFit:
     """Fits one network with one seed.
 
     With `epochs`, the fit runs for just that many and looks at no stop span: the refit.
+    `stopping` is asked after every step; True keeps a checkpoint and raises Stopped.
     """
-    options = network.model_dump(exclude={"kind"})
-    scaled = Panel(
-        rows.scaler.transform(panel.features),
-        (panel.target / rows.scaler.target_scale).astype(np.float32),
-        device,
-    )
-    settings = FitSettings(
-        **training.model_dump(exclude={"seeds", "device", "epochs"}),
-        epochs=epochs or training.epochs,
-    )
+    fit_rows = rows.spans["fit"]
+    known = tuple(panel.symbols[code] for code in np.unique(panel.symbol[fit_rows]))
+    scaled = _panel(panel, rows, training, known, device)
 
-    def factory() -> torch.nn.Module:
-        return build_network(network.kind, inputs=panel.features.shape[1], **options)
+    def factory() -> Network:
+        options = network.options(n_symbols=len(known))
+        return build_network(inputs=panel.features.shape[1], **options)
 
     result = fit(
         factory,
         scaled,
-        rows.spans["fit"],
+        fit_rows,
         None if epochs else rows.spans["stop"],
         lookback,
-        settings,
+        _settings(training, network.head, epochs),
         seed,
         checkpoint,
         on_epoch,
+        stopping,
+        time.monotonic,
     )
     fitted = factory().to(device)
     fitted.load_state_dict(result.weights)
     forecasts = [
-        _forecasts(name, ends, predict(fitted, scaled, ends, lookback) * rows.scaler.target_scale)
+        forecast_frame(
+            name,
+            ends,
+            network.head,
+            predict(fitted, scaled, ends, lookback)[:, 0],
+            rows.scaler.target_scale,
+        )
         for name, ends in rows.spans.items()
         if name in OUT_OF_FIT
     ]
-    curve = pl.DataFrame(
-        [(r.epoch, r.fit_loss, r.stop_loss, r.windows) for r in result.curve],
-        schema={
-            "epoch": pl.Int64,
-            "fit_loss": pl.Float64,
-            "stop_loss": pl.Float64,
-            "windows": pl.Int64,
-        },
-        orient="row",
-    )
     return FoldFit(
         result.weights,
         result.best_epoch,
-        curve,
-        pl.concat(forecasts) if forecasts else _forecasts("test", np.empty(0, int), np.empty(0)),
+        pl.DataFrame([asdict(row) for row in result.curve], schema=_CURVE),
+        pl.concat(forecasts) if forecasts else forecast_frame("test", _NONE, "rank", _NONE, 1.0),
+        known,
+        result.out_of_time,
     )
+
+
+def _settings(training: TrainingSpec, head: str, epochs: int | None) -> FitSettings:
+    chosen = training.model_dump(include=set(FitSettings.__dataclass_fields__))
+    return FitSettings(
+        **chosen
+        | {
+            "epochs": epochs or training.epochs,
+            "losses": training.losses_of(head),
+            "augment": tuple(training.augment.items()),
+        }
+    )
+
+
+def _panel(
+    panel: PanelArrays,
+    rows: FoldRows,
+    training: TrainingSpec,
+    known: tuple[str, ...],
+    device: torch.device,
+) -> Panel:
+    """Returns the scaled panel on the device, its labels weighted as the user chose."""
+    dates = np.unique(panel.dates, return_inverse=True)[1]
+    return Panel(
+        rows.scaler.transform(panel.features),
+        (panel.target / rows.scaler.target_scale).astype(np.float32),
+        device,
+        dates=dates,
+        symbols=panel.codes(known),
+        weights=_weights(panel, rows.spans["fit"], training),
+        names=panel.names,
+        most_bytes=memory_for_panel(device),
+    )
+
+
+def _weights(panel: PanelArrays, ends: np.ndarray, training: TrainingSpec) -> np.ndarray | None:
+    """Returns what each row's label counts, 1 on average over the fit rows; None if all alike."""
+    if training.half_life is None and not training.uniqueness:
+        return None
+    sessions = np.unique(panel.dates)
+    first = np.searchsorted(sessions, panel.dates[ends])
+    weights = np.ones(len(ends))
+    if training.half_life is not None:
+        weights *= time_decay(first, training.half_life)
+    if training.uniqueness:
+        last = np.searchsorted(sessions, panel.label_end[ends])
+        # A return begins the session after its row.
+        weights *= uniqueness(first + 1, last, panel.symbol[ends])
+    every = np.ones(len(panel.dates))
+    every[ends] = weights / weights.mean()
+    return every
 
 
 def fit_baselines(panel: PanelArrays, rows: FoldRows, spec: BaselineSpec) -> pl.DataFrame:
@@ -131,16 +198,20 @@ def fit_baselines(panel: PanelArrays, rows: FoldRows, spec: BaselineSpec) -> pl.
 
     def of(ends: np.ndarray) -> BaselineRows:
         return BaselineRows(
-            symbols=panel.symbol[ends], momentum=panel.momentum[ends], features=scaled[ends]
+            symbols=panel.symbol[ends],
+            momentum=panel.momentum[ends],
+            reversal=panel.reversal[ends],
+            features=scaled[ends],
         )
 
+    settings = BaselineSettings(**spec.model_dump(exclude={"names"}))
+    fit_rows = rows.spans["fit"]
     pieces = []
     for name in spec.names:
-        fit_rows = rows.spans["fit"]
-        forecast = fit_baseline(name, of(fit_rows), panel.target[fit_rows], spec.ridge_alpha)
+        forecast = fit_baseline(name, of(fit_rows), panel.target[fit_rows], settings)
         for span in OUT_OF_FIT:
             ends = rows.spans[span]
-            made = _forecasts(span, ends, forecast(of(ends)))
+            made = forecast_frame(span, ends, "mean", forecast(of(ends)), 1.0)
             pieces.append(made.select(pl.lit(name).alias("model"), "span", "row", "mean"))
     return pl.concat(pieces)
 
@@ -150,7 +221,32 @@ def refit_epochs(best_epochs: list[int]) -> int:
     return max(1, int(np.floor(np.median(best_epochs) + 0.5)))
 
 
-def _forecasts(span: str, ends: np.ndarray, mean: np.ndarray) -> pl.DataFrame:
-    return pl.DataFrame({"row": ends.astype(np.int64), "mean": mean.astype(np.float64)}).select(
-        pl.lit(span).alias("span"), "row", "mean"
+def forecast_frame(
+    span: str, ends: np.ndarray, head: str, raw: np.ndarray, target_scale: float
+) -> pl.DataFrame:
+    """Returns span, row, score, mean and the quantiles of a head, in the target's unit.
+
+    Args:
+        span: Name of the span.
+        ends: Rows that the forecasts are for [n].
+        head: Kind of the head.
+        raw: Its output at one horizon, [n] or [n, Q].
+        target_scale: What a label was divided by.
+    """
+    scale = target_scale if head in ("mean", "quantiles") else 1.0
+    score = np.asarray(point(head, raw[:, None]), np.float64)[:, 0] * scale
+    frame = pl.DataFrame({"row": ends.astype(np.int64), "score": score})
+    mean = pl.col("score") if head == "mean" else pl.lit(None, pl.Float64)
+    quantiles = raw.astype(np.float64) * scale if head == "quantiles" else None
+    return frame.select(
+        pl.lit(span).alias("span"),
+        "row",
+        "score",
+        mean.alias("mean"),
+        *(
+            pl.lit(None, pl.Float64).alias(q)
+            if quantiles is None
+            else pl.Series(q, quantiles[:, i])
+            for i, q in enumerate(QUANTILE_COLUMNS)
+        ),
     )

@@ -10,16 +10,16 @@ from prefect import get_run_logger, task
 from prefect.exceptions import MissingContextError
 from safetensors.torch import save_file
 
-from models.bundle import FileCheckpoint
 from models.checkpoint import CurveRow
-from models.device import keep_freed_memory, make_deterministic, resolve_device
 from tasks.lake.artifacts import Artifact, write_artifact, write_frames
-from tasks.lake.panel import PanelArrays, panel_arrays
+from tasks.lake.panel import panel_arrays
 from tasks.lake.store import Lake
 from tasks.lake.task import WRITES_TO_LAKE, cached_stage
+from tasks.training import workers
 from tasks.training.baseline_spec import BaselineSpec
-from tasks.training.folds import FoldFit, FoldRows, fit_baselines, fit_network, refit_epochs
+from tasks.training.folds import FoldFit, fit_baselines, refit_epochs
 from tasks.training.network_spec import NetworkSpec
+from tasks.training.orders import FitOrder, rows_of
 from tasks.training.spec import TrainingSpec
 from tasks.training.trials import complete_trial, count_trial, describe_trial
 
@@ -38,13 +38,15 @@ def train_fold(
     network: NetworkSpec,
     training: TrainingSpec,
     device: str,
+    threads: int,
 ) -> Artifact:
     """Fits one network on one fold with one seed; a killed fit goes on after its last epoch."""
-    rows = _rows(root, windows, fold)
-    panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    fitted = _fit(panel, rows, network, training, seed, lookback, device, root / "work" / key)
+    order = FitOrder(
+        root, key, features, windows, names, earlier_bars, lookback, fold, seed, network, training,
+        device, None, threads,
+    )  # fmt: skip
     parents = (features.sha256, windows.sha256)
-    return _keep(root, "fold", key, fitted, {"fold": fold, "seed": seed}, parents)
+    return _keep(root, "fold", key, _fit(order), {"fold": fold, "seed": seed}, parents)
 
 
 @cached_stage("refit", run_name="refit seed {seed}")
@@ -61,16 +63,17 @@ def train_refit(
     network: NetworkSpec,
     training: TrainingSpec,
     device: str,
+    threads: int,
 ) -> Artifact:
     """Fits on every matured label for the median best epoch of the folds."""
     epochs = refit_epochs([fold.read_json(root)["best_epoch"] for fold in folds])
-    rows = _rows(root, windows, None)
-    panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    work = root / "work" / key
-    fitted = _fit(panel, rows, network, training, seed, lookback, device, work, epochs)
+    order = FitOrder(
+        root, key, features, windows, names, earlier_bars, lookback, None, seed, network, training,
+        device, epochs, threads,
+    )  # fmt: skip
     facts = {"fold": None, "seed": seed, "epochs": epochs}
     parents = (features.sha256, windows.sha256, *(fold.sha256 for fold in folds))
-    return _keep(root, "refit", key, fitted, facts, parents)
+    return _keep(root, "refit", key, _fit(order), facts, parents)
 
 
 @cached_stage("baselines", run_name="baselines fold {fold}")
@@ -87,7 +90,7 @@ def train_baselines(
 ) -> Artifact:
     """Fits the null models on one fold and forecasts its calibrate and test rows."""
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    rows = _rows(root, windows, fold)
+    rows = rows_of(root, windows, fold)
     forecasts = fit_baselines(panel, rows, baselines)
     fill = write_frames({"forecasts": forecasts}, {"fold": fold})
     return write_artifact(root, "baselines", key, fill, (features.sha256, windows.sha256))
@@ -125,40 +128,8 @@ def close_trial(
     return complete_trial(Lake(lake), trial, evaluation.read_json(root)["trial"], now)
 
 
-def _rows(root: Path, windows: Artifact, fold: int | None) -> FoldRows:
-    """Reads the rows of a fold, or, with None, of the refit."""
-    summary = windows.read_json(root)
-    entry = summary["refit"] if fold is None else summary["folds"][fold]
-    return FoldRows.read(windows.frame(root), entry)
-
-
-def _fit(
-    panel: PanelArrays,
-    rows: FoldRows,
-    network: NetworkSpec,
-    training: TrainingSpec,
-    seed: int,
-    lookback: int,
-    device: str,
-    work: Path,
-    epochs: int | None = None,
-) -> FoldFit:
-    """Fits with a checkpoint below `work`, which a killed fit goes on from."""
-    make_deterministic()
-    keep_freed_memory()
-    work.mkdir(parents=True, exist_ok=True)
-    return fit_network(
-        panel,
-        rows,
-        network,
-        training,
-        seed,
-        lookback,
-        resolve_device(device),
-        FileCheckpoint(work / "checkpoint.safetensors"),
-        _log_epoch(epochs or training.epochs),
-        epochs,
-    )
+def _fit(order: FitOrder) -> FoldFit:
+    return workers.current().fit(order, _log_epoch(order.most_epochs))
 
 
 def _keep(
@@ -171,7 +142,12 @@ def _keep(
 ) -> Artifact:
     """Writes what a fit left as an artifact, and only then lets its checkpoint go."""
     tables = {"curve": fitted.curve, "forecasts": fitted.forecasts}
-    write = write_frames(tables, {**facts, "best_epoch": fitted.best_epoch})
+    found = {
+        "best_epoch": fitted.best_epoch,
+        "known": list(fitted.known),
+        "out_of_time": fitted.out_of_time,
+    }
+    write = write_frames(tables, facts | found)
 
     def fill(folder: Path) -> int:
         save_file(fitted.weights, folder / "weights.safetensors")

@@ -16,7 +16,16 @@ from tasks.lake.tables import TRIALS
 from tasks.lake.target_spec import TargetSpec
 
 # What shapes no forecast makes no other trial.
-_NOT_TRIED = ("name", "provider", "evaluation", "quality", "universe", "baselines")
+_NOT_TRIED = (
+    "name",
+    "provider",
+    "evaluation",
+    "quality",
+    "universe",
+    "baselines",
+    "tuning",
+    "compute",
+)
 
 
 def describe_trial(

@@ -1,5 +1,7 @@
 """Which rows each fold fits, stops, calibrates and tests on, and the scaler of each fold.
 
+The refit's entry also says what its features look like, so that a night can tell what is novel.
+
 Nothing here holds a window: a window is the number of its last row.
 """
 
@@ -10,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from models.errors import DataError
+from models.novelty import fit_novelty
 from models.scaler import Scaler, fit_scaler
 from tasks.lake.panel import PanelArrays
 from tasks.windows.contracts import REFIT, SPANS, check_plan
@@ -58,7 +61,8 @@ def plan_windows(
     scaler = fit_scaler(panel.features, panel.target, rows, lookback)
     last = {"start": panel.dates[rows].min().item(), "end": panel.dates[rows].max().item()}
     span = {"fit": {**last, "labels_by": panel.label_end[rows].max().item()}}
-    refit = _entry(REFIT, span, {"fit": rows}, scaler)
+    looks = fit_novelty(scaler.transform(panel.features[rows]))
+    refit = _entry(REFIT, span, {"fit": rows}, scaler) | {"novelty": looks.to_dict()}
     return WindowPlan(check_plan(pl.concat(pieces)), {"folds": folds, "refit": refit})
 
 

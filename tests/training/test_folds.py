@@ -8,9 +8,10 @@ import torch
 
 from models.baselines import BASELINES
 from tasks.lake.panel import panel_arrays
+from tasks.lake.tables import QUANTILE_COLUMNS
 from tasks.training.baseline_spec import BaselineSpec
 from tasks.training.folds import FoldRows, fit_baselines, fit_network, refit_epochs
-from tasks.training.network_spec import NetworkSpec
+from tasks.training.network_spec import RecurrentSpec
 from tasks.training.spec import TrainingSpec
 from tasks.windows.plan import plan_windows
 from tasks.windows.spec import SplitSpec
@@ -19,7 +20,7 @@ from tests.lake.frames import feature_frame, names_of, weekdays
 LOOKBACK, HORIZON, EARLIER = 4, 2, 1
 SESSIONS = weekdays(110)
 SPLITS = SplitSpec(folds=2, fit=40, stop=15, calibrate=15, test=15)
-NETWORK = NetworkSpec(hidden=4, dropout=0.1)
+NETWORK = RecurrentSpec(hidden=4, dropout=0.1)
 TRAINING = TrainingSpec(epochs=3, batch_size=32, learning_rate=0.01, seeds=(0,))
 CPU = torch.device("cpu")
 SPANS = {"A": (0, 109), "B": (0, 109), "C": (30, 109)}
@@ -82,7 +83,7 @@ def replaced_after(frame, day):
     later = pl.col("date") > day
     draw = np.random.default_rng(9)
     nonsense = pl.Series(draw.normal(0, 50, frame.height))
-    columns = [*names_of(frame), "volatility", "momentum"]
+    columns = [*names_of(frame), "volatility", "momentum", "reversal"]
     return frame.with_columns(
         *(pl.when(later & pl.col(c).is_not_null()).then(nonsense.abs()).otherwise(c)
           .cast(frame.schema[c]).alias(c) for c in columns),
@@ -122,7 +123,7 @@ def test_the_refit_runs_its_epochs_and_looks_at_no_stop_span():
     assert fit.curve["stop_loss"].is_null().all()
     assert fit.best_epoch == 5
     assert fit.forecasts.is_empty()
-    assert fit.forecasts.columns == ["span", "row", "mean"]
+    assert fit.forecasts.columns == ["span", "row", "score", "mean", *QUANTILE_COLUMNS]
 
 
 @pytest.mark.parametrize(

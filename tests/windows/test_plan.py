@@ -7,6 +7,7 @@ import polars as pl
 import pytest
 
 from models.errors import DataError
+from models.novelty import fit_novelty
 from models.scaler import Scaler
 from tasks.lake.panel import panel_arrays
 from tasks.windows.plan import REFIT, SPANS, plan_windows
@@ -175,3 +176,13 @@ def test_the_summary_survives_json():
             k: tuple(v) if isinstance(v, list) else v for k, v in entry["scaler"].items()
         }
     assert loaded == summary
+
+
+def test_the_refit_says_what_its_features_look_like_and_a_fold_does_not():
+    frame, *rest = random_world(3)
+    made = plan(frame, *rest)
+    refit, rows = made.summary["refit"], chosen(made, REFIT, "fit")
+    panel = panel_arrays(frame, names_of(frame), LOOKBACK, EARLIER)
+    scaled = Scaler(**refit["scaler"]).transform(panel.features)
+    assert refit["novelty"] == fit_novelty(scaled[rows]).to_dict()
+    assert not any("novelty" in fold for fold in made.summary["folds"])

@@ -28,6 +28,7 @@ def labelled(spec, bars=BARS, benchmark=INDEX):
         f0=pl.Series(draw.normal(size=bars.height), dtype=pl.Float32),
         volatility=bars["volatility"].fill_null(0.02),
         momentum=pl.lit(None, pl.Float64),
+        reversal=pl.lit(None, pl.Float64),
         bars_seen=pl.int_range(pl.len()).over("symbol"),
     )
 
