@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import date, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
 import typer
 from rich.console import Console
@@ -92,6 +93,22 @@ def daily(
     outcome = _run("daily", loaded, _day(as_of), place)
     if outcome:
         _print_night(place, loaded, outcome)
+
+
+@app.command()
+def tune(
+    config: Config = None, root: Root = None, overrides: Overrides = None, as_of: AsOf = None
+) -> None:
+    """Tries the values of [tuning.space] and writes the best as a configuration to train with."""
+    from flows.inner import inner_splits
+
+    place, loaded = _place(root), _config(config, overrides)
+    inner_splits(loaded)
+    _check(loaded, "train", _day(as_of), place)
+    _say(place)
+    outcome = _run("tune", loaded, _day(as_of), place)
+    if outcome:
+        _print_study(outcome)
 
 
 @app.command()
@@ -272,7 +289,9 @@ def _say(place: Place, private: bool = False) -> None:
     _err.print(f"[dim]data root {_plain(str(place.root))} · {_plain(server)}[/]")
 
 
-def _run(flow: Kind, config: RunConfig, as_of: date | None, place: Place) -> dict[str, Any] | None:
+def _run(
+    flow: Literal["train", "daily", "tune"], config: RunConfig, as_of: date | None, place: Place
+) -> dict[str, Any] | None:
     """Runs a flow to its end and returns its outcome, or None where it was skipped."""
     from flows.environment import one_run, start_server_in_process
 
@@ -280,6 +299,8 @@ def _run(flow: Kind, config: RunConfig, as_of: date | None, place: Place) -> dic
         start_server_in_process()
         if flow == "train":
             from flows.train import train as chosen
+        elif flow == "tune":
+            from flows.tune import tune as chosen
         else:
             from flows.daily import daily as chosen
         state = chosen(config, as_of, return_state=True)
@@ -299,6 +320,38 @@ def _print_night(place: Place, config: RunConfig, outcome: dict[str, Any]) -> No
     if outcome.get("published") == 0:
         _out.print("This night was published before; nothing was added.")
     _out.print(f"Report: {outcome['report']}", soft_wrap=True)
+
+
+def _print_study(outcome: dict[str, Any]) -> None:
+    from flows import show
+
+    best, metric, repeats = outcome["best"], outcome["metric"], outcome["repeats"]
+    rows = [
+        {
+            "trial": f"{row['number'] + 1}{' best' if row['number'] == best else ''}",
+            "values": "\n".join(f"{key}={_short(value)}" for key, value in row["values"].items()),
+            "state": row["state"],
+            **{m: _short(row[m]) for m in ("ic", "rank_ic", "mse")},
+        }
+        for row in outcome["trials"]
+    ]
+    _out.print(show.plain_table(f"Trials, scored by {metric} up to {outcome['end']}", rows))
+    for row in outcome["trials"]:
+        if row["reason"]:
+            _out.print(f"Trial {row['number'] + 1} failed: {_plain(row['reason'])}", soft_wrap=True)
+    if repeats:
+        _out.print(f"{repeats} more came back to values that had been tried.")
+    values = outcome["values"].items()
+    # A table such as losses has no form of one line that JSON and TOML share.
+    if not any(isinstance(value, dict) for _, value in values):
+        flags = " ".join(f"--set {shlex.quote(f'{k}={json.dumps(v)}')}" for k, v in values)
+        _out.print(f"Best: {_plain(flags)}", soft_wrap=True)
+    train = f"nightcast train {shlex.quote(outcome['file'])}"
+    _out.print(f"Train with it: {_plain(train)}", soft_wrap=True)
+
+
+def _short(value: Any) -> Any:
+    return f"{value:.4g}" if isinstance(value, float) else value
 
 
 def _print_verdict(place: Place, config: RunConfig) -> None:

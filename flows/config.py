@@ -1,7 +1,7 @@
 """The run's configuration: the stages' specifications put together; values are in deploy/."""
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import UnionType
 from typing import Annotated, Any, Self, Union, get_args, get_origin
@@ -14,8 +14,10 @@ from tasks.features.spec import FeatureSpec
 from tasks.ingest.spec import ProviderSpec, QualitySpec, SampleSpec, UniverseSpec
 from tasks.lake.target_spec import TargetSpec
 from tasks.training.baseline_spec import BaselineSpec
-from tasks.training.network_spec import NetworkSpec
+from tasks.training.compute_spec import ComputeSpec
+from tasks.training.network_spec import NetworkSpec, RecurrentSpec
 from tasks.training.spec import TrainingSpec
+from tasks.training.tuning_spec import SECTIONS, TuningSpec
 from tasks.windows.spec import SplitSpec, WindowSpec
 
 
@@ -41,10 +43,18 @@ class RunConfig(BaseModel):
     target: TargetSpec = Field(TargetSpec(), description="What is forecast.")
     window: WindowSpec = Field(WindowSpec(), description="The window a network sees.")
     splits: SplitSpec = Field(SplitSpec(), description="The walk-forward folds.")
-    network: NetworkSpec = Field(NetworkSpec(), description="The network.")
+    network: NetworkSpec = Field(RecurrentSpec(), description="The network.")
     training: TrainingSpec = Field(TrainingSpec(), description="How it is fitted.")
+    compute: ComputeSpec = Field(ComputeSpec(), description="Who carries out the fits.")
     baselines: BaselineSpec = Field(BaselineSpec(), description="The null models beside it.")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="How it is judged.")
+    tuning: TuningSpec = Field(
+        TuningSpec(), description="The study of `nightcast tune`; no other run looks at it."
+    )
+
+    def recipe(self) -> dict[str, Any]:
+        """Returns what a model is known by: all but who computes it and what a study would try."""
+        return self.model_dump(mode="json", exclude={"compute", "tuning"})
 
     @model_validator(mode="after")
     def _spans_outlast_the_horizon(self) -> Self:
@@ -67,6 +77,55 @@ class RunConfig(BaseModel):
                 f"{self.provider.kind} is not set; name it there, or take excess='universe'."
             )
         return self
+
+    @model_validator(mode="after")
+    def _takes_the_values_of_its_study(self) -> Self:
+        if self.tuning == TuningSpec():
+            return self
+        known = [f"{s}.{name}" for s in SECTIONS for name in type(getattr(self, s)).model_fields]
+        for key, dimension in self.tuning.space.items():
+            if key not in known:
+                raise ValueError(f"tuning.space names {key!r}: no such key.{near(key, known)}")
+            for value in dimension.ends():
+                try:
+                    with_values(self, {key: value})
+                except UsageError as error:
+                    raise ValueError(f"tuning.space cannot try {key}={value!r}: {error}") from None
+        _refuse_scores_that_do_not_compare(self)
+        return self
+
+
+def _refuse_scores_that_do_not_compare(config: RunConfig) -> None:
+    tuning, head = config.tuning, config.network.head
+    if tuning.metric == "mse" and head in ("direction", "rank"):
+        raise ValueError(
+            f"tuning.metric='mse' means nothing for network.head={head!r}; take 'ic' or 'rank_ic'."
+        )
+    of_the_loss = ("network.head", "training.losses") if config.training.metric == "loss" else ()
+    moved = [k for k in ("training.metric", *of_the_loss) if k in tuning.space]
+    if moved and tuning.pruner != "none":
+        raise ValueError(
+            f"tuning.space varies {', '.join(moved)}, so the stop scores of trials do not "
+            f"compare (training.metric={config.training.metric!r}), and tuning.pruner="
+            f"{tuning.pruner!r} compares them; set tuning.pruner='none'."
+        )
+
+
+def with_values(config: RunConfig, values: Mapping[str, Any]) -> RunConfig:
+    """Returns a configuration with other values, such as {"training.epochs": 5}, and no study.
+
+    Raises:
+        UsageError: A value may not stand there, or not beside the others.
+    """
+    plain = config.model_dump(exclude={"tuning"})
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        plain[section][name] = value
+    try:
+        changed = RunConfig.model_validate(plain)
+    except ValidationError as error:
+        raise UsageError("; ".join(_explain(dict(e)) for e in error.errors())) from None
+    return changed
 
 
 def load_config(path: Path | None, overrides: Sequence[str] = ()) -> RunConfig:
@@ -123,7 +182,8 @@ def _lay_over(values: dict[str, Any], override: str) -> None:
 
 def _explain(error: dict[str, Any]) -> str:
     path = [str(p) for p in error["loc"]]
-    key = ".".join(path)
+    # The network's kind need not be written, and is no part of a key.
+    key = ".".join(p for i, p in enumerate(path) if i != 1 or path[0] != "network")
     if error["type"] == "extra_forbidden":
         siblings = _fields_beside(path)
         hint = near(path[-1], siblings) or f" Known here: {', '.join(siblings)}."

@@ -68,7 +68,9 @@ def daily(
     added = publish_night(
         root, lake, model.bundle, forecast, session, known_by, now, prices.members.on(session)
     )
-    report = write_report(root, lake, f"night-{config.name}-{session}", model.bundle, session, now)
+    report = write_report(
+        root, lake, f"night-{config.name}-{session}", model.bundle, session, now, forecast
+    )
     outcome = {
         "model": model.model,
         "cutoff": str(session),

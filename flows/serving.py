@@ -74,10 +74,11 @@ def _serve_deployments(config: RunConfig) -> None:
 
     from flows.daily import daily
     from flows.train import train
+    from flows.tune import tune
 
     zone = "America/New_York"
     values = {"config": config.model_dump(mode="json")}
-    nightly, weekly = (
+    nightly, weekly, study = (
         daily.to_deployment(
             name="nightly",
             schedule=Cron("0 18 * * 1-5", timezone=zone, slug="weekdays-after-the-close"),
@@ -92,11 +93,18 @@ def _serve_deployments(config: RunConfig) -> None:
             concurrency_limit=1,
             description="A new model every Saturday.",
         ),
+        tune.to_deployment(
+            name="study",
+            parameters=values,
+            concurrency_limit=1,
+            description="Tries the values of config.tuning; run by hand.",
+        ),
     )
     # Outside an event loop `to_deployment` answers with the deployment, not with a coroutine.
     assert isinstance(nightly, RunnerDeployment)  # noqa: S101
     assert isinstance(weekly, RunnerDeployment)  # noqa: S101
-    serve(nightly, weekly, pause_on_shutdown=False)
+    assert isinstance(study, RunnerDeployment)  # noqa: S101
+    serve(nightly, weekly, study, pause_on_shutdown=False)
 
 
 def _free_port(port: int) -> int:

@@ -75,15 +75,19 @@ def forecast_table(rows: list[dict[str, Any]], most: int = 20) -> RenderableType
         box=box.SIMPLE_HEAD,
         title_justify="left",
     )
-    for name in ("rank", "symbol", f"forecast {measure.heading}", "90 % interval"):
+    # A median stands in for a mean that the head does not have; without either, the score.
+    point = next((name for name in ("mean", "q50") if first[name] is not None), None)
+    titles = {"mean": f"forecast {measure.heading}", "q50": f"median {measure.heading}"}
+    for name in ("rank", "symbol", titles[point] if point else "score", "90 % interval"):
         table.add_column(name, justify="left" if name == "symbol" else "right")
     for row in rows[:most]:
-        table.add_row(
-            str(row["rank"]),
-            row["symbol"],
-            f"{measure.factor * row['mean']:+.{measure.digits}f}",
-            " … ".join(f"{measure.factor * row[q]:+.{measure.coarse}f}" for q in ("q05", "q95")),
-        )
+        number, band = f"{row['score']:+.4f}", "–"
+        if point:
+            number = f"{measure.factor * row[point]:+.{measure.digits}f}"
+        if row["q05"] is not None:
+            ends = (measure.factor * row[q] for q in ("q05", "q95"))
+            band = " … ".join(f"{end:+.{measure.coarse}f}" for end in ends)
+        table.add_row(str(row["rank"]), row["symbol"], number, band)
     if len(rows) > most:
         return Group(table, Text(f"… and {len(rows) - most} more; `nightcast forecasts --json`."))
     return table

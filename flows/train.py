@@ -10,14 +10,15 @@ from prefect.states import Completed
 
 from flows.config import RunConfig
 from flows.environment import data_root
+from flows.fan_out import fan_out, require_runner
+from flows.labelled import label_features, plan_folds
 from flows.naming import name_this_run
 from flows.prices import BATCHES_AT_ONCE, ingest
 from flows.session import plan_run
 from tasks.evaluation.task import evaluate_folds
-from tasks.features.task import build_features, prove_features
+from tasks.features.task import prove_features
 from tasks.publishing.task import register_model, write_bundle, write_report
 from tasks.training.task import close_trial, open_trial, train_baselines, train_fold, train_refit
-from tasks.windows.task import make_windows
 
 
 @flow(name="train", log_prints=False, task_runner=BATCHES_AT_ONCE)
@@ -36,6 +37,7 @@ def train(
     now, place = now or datetime.now(UTC), data_root()
     root, lake = place.root, place.lake
     plan = plan_run(config, "train", as_of, now, lake)
+    require_runner(config.compute, plan.device)
     if plan.session is None:
         return Completed(name="Skipped", message=plan.reason)
     session, run = plan.session, flow_run.get_id() or ""
@@ -46,17 +48,7 @@ def train(
     )
     prices = ingest(config, plan, lake, session, now, run)
 
-    features = build_features(
-        root=root,
-        lake=lake,
-        bars=prices.bars,
-        actions=prices.actions,
-        benchmark=prices.benchmark if config.target.excess == "benchmark" else None,
-        features=config.features,
-        target=config.target,
-        members=prices.members,
-        newest=None,
-    )
+    features = label_features(config, prices, root, lake)
     proof = prove_features(
         root=root,
         lake=lake,
@@ -72,14 +64,8 @@ def train(
         "names": config.features.features,
         "earlier_bars": config.features.lookback,
     }
-    windows = make_windows(
-        **shape,
-        horizon=config.target.horizon,
-        window=config.window,
-        splits=config.splits,
-        cutoff=session,
-    )
-    recipe = config.model_dump(mode="json")
+    windows = plan_folds(config, features, session, root)
+    recipe = config.recipe()
     trial = open_trial(root, lake, recipe, plan.symbols, windows, now, run)
     shape |= {"lookback": config.window.lookback}
     fit: dict[str, Any] = {
@@ -88,28 +74,33 @@ def train(
         "network": config.network,
         "training": config.training,
         "device": plan.device,
+        "threads": config.compute.threads,
     }
-    folds = [
-        train_fold(**fit, fold=fold, seed=seed)
-        for fold in range(config.splits.folds)
-        for seed in config.training.seeds
-    ]
-    baselines = [
-        train_baselines(**shape, windows=windows, fold=fold, baselines=config.baselines)
-        for fold in range(config.splits.folds)
-    ]
-    evaluation = evaluate_folds(
-        **shape,
-        lake=lake,
-        folds=folds,
-        baselines=baselines,
-        benchmark=prices.benchmark,
-        target=config.target,
-        network=config.network.cell,
-        spec=config.evaluation,
-    )
-    close_trial(root, lake, trial, evaluation, now)
-    refits = [train_refit(**fit, folds=folds, seed=seed) for seed in config.training.seeds]
+    with fan_out(config, plan.device, windows.read_json(root)) as fits:
+        each = [
+            {**fit, "fold": fold, "seed": seed}
+            for fold in range(config.splits.folds)
+            for seed in config.training.seeds
+        ]
+        folds = fits.run("folds", train_fold, each)
+        baselines = [
+            train_baselines(**shape, windows=windows, fold=fold, baselines=config.baselines)
+            for fold in range(config.splits.folds)
+        ]
+        evaluation = evaluate_folds(
+            **shape,
+            lake=lake,
+            folds=folds,
+            baselines=baselines,
+            benchmark=prices.benchmark,
+            target=config.target,
+            network=config.network.name,
+            spec=config.evaluation,
+            head=config.network.head,
+        )
+        close_trial(root, lake, trial, evaluation, now)
+        last = [{**fit, "folds": folds, "seed": seed} for seed in config.training.seeds]
+        refits = fits.run("refits", train_refit, last)
     bundle = write_bundle(
         root=root,
         recipe=recipe,

@@ -12,7 +12,7 @@ HOME = Path(__file__).parents[1]
 PACKAGES = ("flows", "tasks", "models")
 # `models` runs as it is on a bare machine: these at import, those inside functions too.
 AT_IMPORT = {"torch", "numpy", "safetensors", "models", *sys.stdlib_module_names}
-INSIDE = {"sklearn", "numba"}
+INSIDE = {"sklearn", "numba", "threadpoolctl", "onnx", "onnxscript"}
 # It knows neither clock, network nor disk; the bundle is a folder, and the device's settings are
 # variables of the environment.
 OUTSIDE_WORLD = {

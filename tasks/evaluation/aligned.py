@@ -11,17 +11,29 @@ from tasks.evaluation.metrics import FloatArray, IcKind
 from tasks.evaluation.portfolio import Market
 from tasks.lake.tables import QUANTILE_COLUMNS
 
-REQUIRED = ("model", "role", "fold", "symbol", "date", "mean", *QUANTILE_COLUMNS, "target")
+_NUMBERS = ("score", "mean", *QUANTILE_COLUMNS)
+REQUIRED = ("model", "role", "fold", "symbol", "date", *_NUMBERS, "target")
 
 
 @dataclass(frozen=True)
 class ModelForecasts:
-    """One model's forecasts; `mean` [D, S], `quantiles` [Q, D, S] or None without any."""
+    """One model's forecasts, NaN where there is none.
+
+    Attributes:
+        name: the model's.
+        role: network or baseline.
+        score: what orders the symbols and is traded [D, S].
+        mean: in the target's unit [D, S], or None where the head has none.
+        quantiles: [Q, D, S], or None without any.
+        signed: whether the sign of the score forecasts that of the target.
+    """
 
     name: str
     role: str
-    mean: FloatArray
+    score: FloatArray
+    mean: FloatArray | None
     quantiles: FloatArray | None
+    signed: bool = True
 
 
 @dataclass(frozen=True)
@@ -46,7 +58,8 @@ def check_predictions(predictions: pl.DataFrame, network: str) -> None:
 
     Raises:
         UsageError: a column is missing, or no model is called `network`.
-        DataError: a row is there twice, a mean is not finite, or models cover different rows.
+        DataError: a row is there twice, a score or a mean is not finite, or models cover
+            different rows.
     """
     missing = [name for name in REQUIRED if name not in predictions.columns]
     if missing:
@@ -60,12 +73,15 @@ def check_predictions(predictions: pl.DataFrame, network: str) -> None:
             f"No predictions of a model '{network}'; there are those of {models}."
             f"{near(network, models)} Name one of them."
         )
-    bad = predictions.filter(pl.col("mean").is_finite().fill_null(False).not_())
+    sound = pl.col("score").is_finite().fill_null(False)
+    sound &= pl.col("mean").is_finite().fill_null(True)
+    bad = predictions.filter(~sound)
     if bad.height:
         first = bad.row(0, named=True)
         raise DataError(
             f"{bad.height} forecasts are not finite, first {first['model']} {first['symbol']} "
-            f"{first['date']}: {first['mean']}; look for the fold whose training failed."
+            f"{first['date']}: score {first['score']}, mean {first['mean']}; look for the fold "
+            "whose training failed."
         )
     covers = predictions.group_by("symbol", "date").agg(
         pl.len(), pl.col("model").n_unique().alias("models"), pl.col("target").n_unique()
@@ -82,8 +98,10 @@ def check_predictions(predictions: pl.DataFrame, network: str) -> None:
         )
 
 
-def score_grid(predictions: pl.DataFrame, horizon: int, min_names: int) -> Scored:
-    """Returns the rows with a known target as matrices.
+def score_grid(
+    predictions: pl.DataFrame, horizon: int, min_names: int, head: str = "mean"
+) -> Scored:
+    """Returns the rows with a known target as matrices; `head` is the kind of the network's.
 
     Raises:
         DataError: too few dates for the horizon, or a date in two folds.
@@ -107,12 +125,19 @@ def score_grid(predictions: pl.DataFrame, horizon: int, min_names: int) -> Score
     # The network comes first, then the baselines as they stand.
     ordered = known.sort(pl.col("role") != "network", maintain_order=True)
     for (name,), rows in ordered.group_by("model", maintain_order=True):
-        mean = to_matrix(rows, "mean", dates, symbols)
-        quantiles = np.stack(
-            [to_matrix(rows, column, dates, symbols) for column in QUANTILE_COLUMNS]
+        score, mean, *bands = (to_matrix(rows, c, dates, symbols) for c in _NUMBERS)
+        role, quantiles = rows["role"][0], np.stack(bands)
+        models.append(
+            ModelForecasts(
+                str(name),
+                role,
+                score,
+                mean if np.isfinite(mean).any() else None,
+                quantiles if np.isfinite(quantiles).any() else None,
+                # A rank head orders; that a score is above 0 means nothing.
+                signed=role != "network" or head != "rank",
+            )
         )
-        some = quantiles if np.isfinite(quantiles).any() else None
-        models.append(ModelForecasts(str(name), rows["role"][0], mean, some))
     target = to_matrix(rows, "target", dates, symbols)
     kind: IcKind = "ic" if np.median(np.isfinite(target).sum(axis=1)) >= min_names else "ts_ic"
     folds = by_date["fold"].to_numpy().astype(np.int64)
@@ -154,4 +179,4 @@ def traded_market(
         to_matrix(bars, column, dates, symbols) for column in ("open", "close", "volume")
     )
     market = Market(dates.to_list(), opens, closes, np.isfinite(opens) & (volume > 0.0))
-    return to_matrix(forecasts, "mean", dates, symbols), market
+    return to_matrix(forecasts, "score", dates, symbols), market

@@ -3,8 +3,8 @@
 1. Predictions with a known target become matrices of dates by symbols, alike for all models.
 2. Every model is scored date by date; the date is the unit of every test and interval.
 3. The dates are resampled once, in blocks, and all intervals come from the same resamples.
-4. The declared rule gives the verdict on the network.
-5. The network's mean drives the portfolios; equal weight and the benchmark stand beside them.
+4. The declared rule gives the verdict on the network; a head without a mean is judged by its IC.
+5. The network's score drives the portfolios; equal weight and the benchmark stand beside them.
 """
 
 import math
@@ -29,7 +29,7 @@ from tasks.evaluation.significance import (
 )
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.trading import BENCHMARK, equity_frame, money_sections, run_portfolios
-from tasks.evaluation.verdict import power, verdict
+from tasks.evaluation.verdict import power, verdict, verdict_by_ic
 from tasks.lake.target_spec import TargetSpec
 
 # Null worlds with 20-bar labels and persistent forecasts: 25 to 50 labels side by side gave a
@@ -66,6 +66,7 @@ def evaluate(
     target: TargetSpec,
     spec: EvaluationSpec,
     network: str,
+    head: str = "mean",
 ) -> Evaluation:
     """Returns the evaluation of `network` against zero, the baselines and the market.
 
@@ -76,6 +77,7 @@ def evaluate(
         target: what is forecast; forecasts and outcomes are in its unit.
         spec: costs, confidence, resamples.
         network: the model to judge.
+        head: kind of its head; the score of a rank head has no sign.
 
     Raises:
         UsageError: a column or the network is missing.
@@ -83,7 +85,7 @@ def evaluate(
     """
     check_predictions(predictions, network)
     horizon = target.horizon
-    scored = score_grid(predictions, horizon, spec.min_names_for_ic)
+    scored = score_grid(predictions, horizon, spec.min_names_for_ic, head)
     weights = resample_dates(scored.dates.len(), horizon, spec.bootstrap_samples, spec.seed)
     scores = {model.name: score_dates(model, scored) for model in scored.models}
     rows = [model_row(score, scored, weights, spec.confidence) for score in scores.values()]
@@ -112,12 +114,16 @@ def judge(
 ) -> dict[str, object]:
     """Returns the sections "verdict" and "power" of the summary."""
     dates, alpha = scored.dates.len(), (1.0 - confidence) / 2.0
-    lags = dependence_length(dates, horizon)
-    test = diebold_mariano(scores.squared_error - scores.squared_error_zero, horizon, lags)
     draws = ic_over_dates(scores, scored, weights)
     ic = interval(draws, confidence)
+    if scores.model.mean is None:
+        found = verdict_by_ic(ic, scored.ic_kind, alpha, dates)
+    else:
+        lags = dependence_length(dates, horizon)
+        test = diebold_mariano(scores.squared_error - scores.squared_error_zero, horizon, lags)
+        found = verdict(test, ic, scored.ic_kind, alpha, lags, dates)
     return {
-        "verdict": verdict(test, ic, scored.ic_kind, alpha, lags, dates),
+        "verdict": found,
         "power": power(standard_error(draws), scored.ic_kind, dates, alpha),
     }
 

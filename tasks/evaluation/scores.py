@@ -31,7 +31,8 @@ class DateScores:
 
     `ic` and `rank_ic` are NaN on dates with too few names, and on all of them under ts_ic. The
     coverage is that of the 90 % interval, the pinball loss the mean of five quantiles; both
-    are None for a model without quantiles.
+    are None for a model without quantiles. The errors of a model without a mean are NaN, and so
+    are the hits of one whose score has no sign.
     """
 
     model: ModelForecasts
@@ -48,22 +49,24 @@ class DateScores:
 
 def score_dates(model: ModelForecasts, scored: Scored) -> DateScores:
     """Returns the scores of one model on each date."""
-    mean, target, quantiles = model.mean, scored.target, model.quantiles
+    score, target, quantiles = model.score, scored.target, model.quantiles
+    nothing = np.full(target.shape, np.nan)
+    mean = nothing if model.mean is None else model.mean
     blind = (np.isfinite(target).sum(axis=1) < scored.min_names) | (scored.ic_kind == "ts_ic")
-    rank_ic = ic_per_date(ranks(mean, axis=1), ranks(target, axis=1))
+    rank_ic = ic_per_date(ranks(score, axis=1), ranks(target, axis=1))
     losses = None
     if quantiles is not None:
         levels = zip(quantiles, QUANTILES, strict=True)
         losses = np.stack([pinball(target, quantile, level) for quantile, level in levels])
     return DateScores(
         model=model,
-        ic=np.where(blind, np.nan, ic_per_date(mean, target)),
+        ic=np.where(blind, np.nan, ic_per_date(score, target)),
         rank_ic=np.where(blind, np.nan, rank_ic),
         squared_error=date_mean((target - mean) ** 2),
         squared_error_zero=date_mean(target**2),
         absolute_error=date_mean(np.abs(target - mean)),
         absolute_error_zero=date_mean(np.abs(target)),
-        hits=date_mean(directional_hits(mean, target)),
+        hits=date_mean(directional_hits(score if model.signed else nothing, target)),
         covered=None if quantiles is None else date_mean(covered(target, *quantiles[[0, -1]])),
         pinball=None if losses is None else date_mean(losses.mean(axis=0)),
     )
@@ -73,7 +76,7 @@ def ic_over_dates(scores: DateScores, scored: Scored, weights: FloatArray) -> Fl
     """Returns the IC, or the ts_ic, under each weighting of the dates [N]."""
     if scored.ic_kind == "ic":
         return mean_over_dates(scores.ic, weights)
-    return ts_ic_over_dates(scores.model.mean, scored.target, weights)
+    return ts_ic_over_dates(scores.model.score, scored.target, weights)
 
 
 def rank_ic_over_dates(scores: DateScores, scored: Scored, weights: FloatArray) -> FloatArray:
@@ -81,8 +84,8 @@ def rank_ic_over_dates(scores: DateScores, scored: Scored, weights: FloatArray) 
     if scored.ic_kind == "ic":
         return mean_over_dates(scores.rank_ic, weights)
     # Ranks are those within the whole span; a resample keeps them.
-    mean, target = ranks(scores.model.mean, axis=0), ranks(scored.target, axis=0)
-    return ts_ic_over_dates(mean, target, weights)
+    score, target = ranks(scores.model.score, axis=0), ranks(scored.target, axis=0)
+    return ts_ic_over_dates(score, target, weights)
 
 
 def model_row(

@@ -51,4 +51,12 @@ class EvaluationSpec(BaseModel):
     min_names_for_ic: int = Field(
         20, ge=3, le=10_000, description="Names a date needs for an IC across symbols."
     )
+    calibration_sessions: int | None = Field(
+        60,
+        ge=20,
+        le=5_000,
+        description="Intervals on a test span follow the residuals of so many newest sessions "
+        "whose truth is known by then, those of the calibrate span among them; empty keeps the "
+        "calibrate span's for the whole test span. In sessions.",
+    )
     seed: int = Field(0, ge=0, le=2**32 - 1, description="Seed of the bootstrap.")

@@ -35,17 +35,18 @@ def evaluate_folds(
     target: TargetSpec,
     network: str,
     spec: EvaluationSpec,
+    head: str,
 ) -> Artifact:
     """Writes predictions, daily scores, equity and learning curves, and the summary of all."""
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
     fits = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in folds]
     nulls = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in baselines]
-    predictions = assemble(panel, target, network, fits, nulls)
+    predictions = assemble(panel, target, network, fits, nulls, head, spec.calibration_sessions)
     index = None
     if benchmark is not None and benchmark.rows:
         index = index_prices(read_reference(lake, benchmark))
     prices = features.frame(root, "panel.parquet")
-    result = evaluate(predictions.frame, prices, index, target, spec, network)
+    result = evaluate(predictions.frame, prices, index, target, spec, network, head)
     summary = {
         **result.summary,
         "offsets": predictions.offsets,

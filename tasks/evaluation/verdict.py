@@ -1,7 +1,8 @@
 """The verdict on a network, whether it pays, and what the test could have seen; in plain words.
 
 The rule is declared beforehand and one-sided: see `RULE`. Whether trading the forecasts pays
-after costs is a second, separate question.
+after costs is a second, separate question. A head without a mean makes no squared error: it is
+judged by its IC alone (`RULE_BY_IC`), and the verdict says so.
 """
 
 import math
@@ -17,6 +18,11 @@ RULE = (
     "correction, {lags} lags) on the mean squared error of each date against the zero forecast "
     "rejects, and the lower bound of the {ic_kind} is above 0. worse than zero: the test rejects "
     "the other way. no edge: anything else."
+)
+RULE_BY_IC = (
+    "One-sided at {alpha:.3g} %, declared beforehand. The head has no mean, so that its errors "
+    "cannot be held against forecasting zero: the {ic_kind} alone decides. edge: its lower bound "
+    "is above 0. worse than zero: its upper bound is below 0. no edge: anything else."
 )
 POWER = 0.80
 IC_NAMES = {"ic": "IC", "ts_ic": "time-series IC"}
@@ -42,6 +48,27 @@ def verdict(
         "dm_statistic": test.statistic,
         "dm_p_better": test.p_better,
         "dm_p_worse": test.p_worse,
+        "ic_low": ic.low,
+    }
+
+
+def verdict_by_ic(ic: Interval, ic_kind: IcKind, alpha: float, dates: int) -> dict[str, object]:
+    """Returns the verdict section on a head without a mean."""
+    name = IC_NAMES[ic_kind]
+    # What is undefined is NaN, which is neither above nor below 0.
+    found = "edge" if ic.low > 0.0 else "worse than zero" if ic.high < 0.0 else "no edge"
+    if math.isnan(ic.value):
+        skill = f"the scores do not vary, so that they have no {name}"
+    else:
+        skill = f"the {name} of the scores is {ic.value:.3f} ({ic.low:.3f} to {ic.high:.3f})"
+    return {
+        "label": found,
+        "sentence": f"{found.capitalize()}, by the {name} alone, as the head forecasts no mean: "
+        f"on {dates} dates {skill}.",
+        "rule": RULE_BY_IC.format(alpha=100 * alpha, ic_kind=ic_kind),
+        "dm_statistic": math.nan,
+        "dm_p_better": math.nan,
+        "dm_p_worse": math.nan,
         "ic_low": ic.low,
     }
 

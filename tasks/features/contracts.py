@@ -40,6 +40,7 @@ def feature_schema(spec: FeatureSpec) -> pa.DataFrameSchema:
         | {
             "volatility": pa.Column(pl.Float64, nullable=True),
             "momentum": pa.Column(pl.Float64, nullable=True),
+            "reversal": pa.Column(pl.Float64, nullable=True),
             "bars_seen": pa.Column(pl.Int64),
             "target": pa.Column(pl.Float64, nullable=True),
             "label_end": pa.Column(pl.Date, nullable=True),

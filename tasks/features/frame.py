@@ -1,4 +1,4 @@
-"""The feature frame: features, what intervals and a baseline need, the target, for a universe.
+"""The feature frame: features, what intervals and baselines need, the target, for a universe.
 
 1. Each exchange's symbols get their features and labels by its own sessions.
 2. All of them together are transformed and related date by date, among the members of the date.
@@ -34,9 +34,12 @@ from tasks.lake.target_spec import TargetSpec
 # 1 where it is smaller.
 TOLERANCE = 1e-6
 
-# Not features: intervals are scaled by the one, a baseline trades on the other.
-_VOLATILITY = Feature("volatility", INDICATORS["realised_volatility"], (20,))
-_MOMENTUM = Feature("momentum", INDICATORS["momentum"], (21, 252))
+# Not features: intervals are scaled by the first, baselines follow the others.
+_ALWAYS_MADE = (
+    Feature("volatility", INDICATORS["realised_volatility"], (20,)),
+    Feature("momentum", INDICATORS["momentum"], (21, 252)),
+    Feature("reversal", INDICATORS["log_return"], (5,)),
+)
 
 
 @dataclass(frozen=True)
@@ -117,7 +120,7 @@ def feature_frame(
 def build(
     panel: pl.DataFrame, spec: FeatureSpec, scheduled: Sequence[date] | None = None
 ) -> pl.DataFrame:
-    """Returns symbol, date, features, volatility and momentum; all symbols are members throughout.
+    """Returns symbol, date, features, volatility, momentum, reversal, with all symbols members.
 
     For looking at features without a lake; row t sees rows up to t.
 
@@ -135,13 +138,13 @@ def build(
 def base_columns(
     panel: pl.DataFrame, features: Sequence[Feature], scheduled: Sequence[date] | None
 ) -> pl.DataFrame:
-    """Returns symbol, date, the features before their transforms, volatility and momentum."""
+    """Returns symbol, date, features before their transforms, volatility, momentum, reversal."""
     narrow = np.empty((len(features), panel.height), dtype=np.float32)
     fill(panel, features, narrow, scheduled)
-    wide = np.empty((2, panel.height))
-    fill(panel, (_VOLATILITY, _MOMENTUM), wide)
+    wide = np.empty((len(_ALWAYS_MADE), panel.height))
+    fill(panel, _ALWAYS_MADE, wide)
     named = [pl.Series(f.name, column) for f, column in zip(features, narrow, strict=True)]
-    named += [pl.Series("volatility", wide[0]), pl.Series("momentum", wide[1])]
+    named += [pl.Series(f.name, column) for f, column in zip(_ALWAYS_MADE, wide, strict=True)]
     return panel.select("symbol", "date").hstack(named)
 
 
@@ -201,7 +204,7 @@ def newest_rows(
     across = any(step.transform.scope == "date" for f in features for step in f.steps)
     if newest is None or across:
         return panel, pl.Series("bars_seen", seen)
-    needs = (f.lookback + f.warm_up for f in (*features, _VOLATILITY, _MOMENTUM))
+    needs = (f.lookback + f.warm_up for f in (*features, *_ALWAYS_MADE))
     kept = seen >= np.repeat(lengths, lengths) - (newest + max(needs))
     return panel.filter(kept), pl.Series("bars_seen", seen[kept])
 

@@ -9,13 +9,19 @@ from models.errors import DataError
 from tasks.lake.contracts import require
 from tasks.lake.tables import QUANTILE_COLUMNS
 
+# Null where the head, or the bundle, has none; NaN and infinity are refused everywhere.
+_OPTIONAL = ("mean", *QUANTILE_COLUMNS, "distance")
+_NUMBERS = ("score", *_OPTIONAL)
+
 FORECAST = pa.DataFrameSchema(
     {
         "symbol": pa.Column(pl.String, unique=True),
         "score": pa.Column(pl.Float64),
-        "mean": pa.Column(pl.Float64),
-        **{name: pa.Column(pl.Float64) for name in QUANTILE_COLUMNS},
+        "mean": pa.Column(pl.Float64, nullable=True),
+        **{name: pa.Column(pl.Float64, nullable=True) for name in QUANTILE_COLUMNS},
         "rank": pa.Column(pl.Int64, pa.Check.ge(1), unique=True),
+        "distance": pa.Column(pl.Float64, pa.Check.ge(0), nullable=True),
+        "novel": pa.Column(pl.Boolean, nullable=True),
     },
     strict=True,
     name="forecast",
@@ -25,15 +31,24 @@ FORECAST = pa.DataFrameSchema(
 def check_forecast(frame: pl.DataFrame) -> pl.DataFrame:
     """Returns `frame`; a DataError says what makes it unfit to be published.
 
-    Beside its shape: every number is finite (infinity passes pandera's ranges), and the quantiles
-    do not cross.
+    Beside its shape: every number is finite (infinity passes pandera's ranges), the quantiles do
+    not cross, and what one symbol has (a mean, quantiles, a distance) all symbols have.
     """
     require(FORECAST, frame, "The forecast breaks its contract", "publish nothing of it")
-    numbers = ("score", "mean", *QUANTILE_COLUMNS)
-    wild = frame.filter(~pl.all_horizontal(pl.col(c).is_finite() for c in numbers))
+    wild = frame.filter(~pl.all_horizontal(pl.col(_NUMBERS).is_finite().fill_null(True)))
     steps = pairwise(QUANTILE_COLUMNS)
     crossed = frame.filter(pl.any_horizontal(pl.col(a) > pl.col(b) for a, b in steps))
-    for fault, rows in (("is not finite", wild), ("has quantiles that cross", crossed)):
+    partly = [c for c in _OPTIONAL if 0 < frame[c].null_count() < frame.height]
+    partial = frame.filter(pl.any_horizontal(pl.lit(False), pl.col(partly).is_null()))
+    nulls = {frame[c].null_count() for c in QUANTILE_COLUMNS}
+    some = frame if len(nulls) > 1 else frame.clear()
+    faults = (
+        ("is not finite", wild),
+        ("has quantiles that cross", crossed),
+        (f"lacks {', '.join(partly)}, which other symbols have", partial),
+        ("has some of the quantiles and not the others", some),
+    )
+    for fault, rows in faults:
         if rows.height:
             raise DataError(
                 f"The forecast of {rows['symbol'][0]} {fault} ({rows.height} of {frame.height} "

@@ -1,5 +1,16 @@
-"""Tonight's forecast from a bundle. The bundle's specification decides, never today's config."""
+"""Tonight's forecast from a bundle. The bundle's specification decides, never today's config.
 
+1. Every seed's network makes a point forecast of the windows that end at the cutoff; their mean is
+   the score, in the unit of the bundle's target.
+2. Around it, or around the head's own quantiles, lie the intervals that the bundle was calibrated
+   to. A head that only orders symbols has a score alone.
+3. Mean and quantiles are multiplied back with the volatility known at the cutoff where the target
+   was divided by it: what is published is a log return. The score, which orders, stays as it was
+   evaluated.
+4. Each forecast says how far its newest features lie from those that the network was fitted on.
+"""
+
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
@@ -9,15 +20,32 @@ import torch
 
 from models.bundle import Bundle
 from models.errors import DataError
-from models.intervals import apply
+from models.heads import point
+from models.intervals import Floats, apply, floored
 from models.networks import build_network
+from models.novelty import Novelty
 from models.panel import Panel
 from models.predict import predict_ensemble
 from models.scaler import Scaler
 from tasks.forecasting.contracts import check_forecast
 from tasks.lake.panel import PanelArrays, panel_arrays
-from tasks.lake.tables import QUANTILE_COLUMNS
+from tasks.lake.tables import QUANTILE_COLUMNS, QUANTILES
 from tasks.lake.target_spec import TargetSpec
+
+
+@dataclass(frozen=True)
+class EnsembleForecast:
+    """What a bundle's networks say, in the unit of its target.
+
+    Attributes:
+        head: kind of the networks' head.
+        score: point forecast, for ordering [n].
+        quantiles: of a head that has them [n, Q], else None.
+    """
+
+    head: str
+    score: Floats
+    quantiles: Floats | None
 
 
 def forecast(
@@ -32,8 +60,10 @@ def forecast(
         device: Where the networks run.
 
     Returns:
-        symbol, score, mean and q05 … q95 (in the unit of the bundle's target), rank (1 is the
-        highest score), sorted by rank.
+        symbol; score, for ordering, in the unit of the bundle's target; mean and q05 … q95 in the
+        unit of its published target, null where the head has none; rank (1 is the highest score);
+        distance of the newest features from those fitted on, in multiples of what is called novel,
+        and novel, both null where the bundle holds no statistics of them. Sorted by rank.
 
     Raises:
         DataError: No symbol has a complete window at the cutoff, or a forecast is unfit.
@@ -48,35 +78,80 @@ def forecast(
             f"No symbol has {lookback} complete feature rows ending on {cutoff}; the newest bar "
             f"is of {seen['date'].max()!s}. Ingest the session first, or take another --as-of."
         )
-    mean = ensemble_mean(bundle, panel, ends, device)
-    offsets = np.array([manifest["calibration"]["offsets"][q] for q in QUANTILE_COLUMNS])
-    target = TargetSpec.model_validate(manifest["target"])
-    bands = apply(mean, target.spread(panel.volatility[ends]), offsets)
+    made = ensemble_forecast(bundle, panel, ends, device)
     frame = pl.DataFrame(
         {
             "symbol": [panel.symbols[code] for code in panel.symbol[ends]],
-            "score": mean,
-            "mean": mean,
-            **{q: bands[:, i] for i, q in enumerate(QUANTILE_COLUMNS)},
-        }
+            "score": made.score,
+            **_published(manifest, made, panel.volatility[ends]),
+        },
+        schema_overrides=dict.fromkeys(("mean", *QUANTILE_COLUMNS), pl.Float64),
     )
+    frame = frame.with_columns(_novelty(manifest, panel, ends))
     # Ties go by symbol, so that a rank never depends on the order of rows.
     ranked = frame.sort(["score", "symbol"], descending=[True, False])
     ranks = pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
-    return check_forecast(ranked.with_columns(rank=ranks))
+    numbered = ranked.with_columns(rank=ranks)
+    return check_forecast(numbered.select(pl.exclude("distance", "novel"), "distance", "novel"))
 
 
-def ensemble_mean(
+def ensemble_forecast(
     bundle: Bundle, panel: PanelArrays, ends: np.ndarray, device: torch.device
-) -> np.ndarray:
-    """Returns the mean forecast over the bundle's weight sets, in the target's unit [len(ends)]."""
+) -> EnsembleForecast:
+    """Returns the mean of the forecasts that the bundle's weight sets make of windows [n].
+
+    It is the mean of their point forecasts, as the folds were evaluated: chances of a direction
+    are averaged, not their logits.
+    """
     manifest = bundle.manifest
     scaler = Scaler(**manifest["scaler"])
+    known = manifest.get("known", [])
     scaled = Panel(
-        scaler.transform(panel.features), np.zeros(len(panel.target), np.float32), device
+        scaler.transform(panel.features),
+        np.zeros(len(panel.target), np.float32),
+        device,
+        symbols=panel.codes(known),
+        names=panel.names,
     )
-    options: dict[str, Any] = dict(manifest["network"])
-    kind = options.pop("kind")
+    options: dict[str, Any] = {"head": "mean", **manifest["network"], "n_symbols": len(known)}
+    kind, head = options.pop("kind"), options["head"]
+    if head == "quantiles":
+        options["levels"] = QUANTILES
     network = build_network(kind, inputs=len(panel.names), **options).to(device)
     lookback = int(manifest["lookback"])
-    return predict_ensemble(network, bundle.weights, scaled, ends, lookback) * scaler.target_scale
+    raws = [predict_ensemble(network, [one], scaled, ends, lookback) for one in bundle.weights]
+    # A chance and a rank's score are free of the label's scale.
+    scale = scaler.target_scale if head in ("mean", "quantiles") else 1.0
+    points = [np.asarray(point(head, raw), np.float64)[:, 0] for raw in raws]
+    quantiles = np.mean(raws, axis=0)[:, 0] * scale if head == "quantiles" else None
+    return EnsembleForecast(head, np.mean(points, axis=0) * scale, quantiles)
+
+
+def _published(
+    manifest: dict[str, Any], made: EnsembleForecast, volatility: Floats
+) -> dict[str, Floats | None]:
+    """Returns mean and quantiles in the unit of the published target, None where there is none."""
+    target = TargetSpec.model_validate(manifest["target"])
+    spread = floored(volatility)
+    mean = made.score if target.has_mean(made.head) else None
+    centre = mean if mean is not None else made.quantiles
+    bands = None
+    if centre is not None:
+        offsets = np.array([manifest["calibration"]["offsets"][q] for q in QUANTILE_COLUMNS])
+        bands = apply(centre, target.spread(volatility), offsets, target.limits)
+        bands = target.to_published(bands, spread)
+    return {
+        "mean": None if mean is None else target.to_published(mean, spread),
+        **{q: None if bands is None else bands[:, i] for i, q in enumerate(QUANTILE_COLUMNS)},
+    }
+
+
+def _novelty(manifest: dict[str, Any], panel: PanelArrays, ends: np.ndarray) -> list[pl.Series]:
+    """Returns distance and novel of the rows; null for a bundle from before there were any."""
+    statistics = manifest.get("novelty")
+    if statistics is None:
+        nothing = [None] * len(ends)
+        return [pl.Series("distance", nothing, pl.Float64), pl.Series("novel", nothing, pl.Boolean)]
+    scaler = Scaler(**manifest["scaler"])
+    distances = Novelty(**statistics).distances(scaler.transform(panel.features[ends]))
+    return [pl.Series("distance", distances), pl.Series("novel", distances > 1.0)]

@@ -1,5 +1,6 @@
 """The panel as arrays, and the rows a window may end on. Windows themselves are never made here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -17,7 +18,8 @@ class PanelArrays:
         features: [N, F] float32, NaN where masked.
         target: [N] float64, NaN where the label has not matured or is masked.
         volatility: [N] float64, one-bar standard deviation known at each row.
-        momentum: [N] float64, NaN in its warm-up.
+        momentum: [N] float64, log return of a year without its last month; NaN in its warm-up.
+        reversal: [N] float64, log return of the last 5 bars; NaN in its warm-up.
         symbol: [N] int32 codes into `symbols`.
         dates: [N] datetime64[D].
         label_end: [N] datetime64[D], session by whose close the label is known, NaT where none.
@@ -29,6 +31,7 @@ class PanelArrays:
     target: np.ndarray
     volatility: np.ndarray
     momentum: np.ndarray
+    reversal: np.ndarray
     symbol: np.ndarray
     dates: np.ndarray
     label_end: np.ndarray
@@ -47,6 +50,12 @@ class PanelArrays:
             # NaT compares false: a label that is missing is never known.
             chosen &= np.isfinite(self.target) & (self.label_end <= np.datetime64(labels_known_by))
         return np.flatnonzero(chosen)
+
+    def codes(self, known: Sequence[str]) -> np.ndarray:
+        """Returns the place of each row's symbol in `known`, counted from 1, and 0 outside [N]."""
+        places = {symbol: place for place, symbol in enumerate(known, start=1)}
+        mine = np.array([places.get(symbol, 0) for symbol in self.symbols], dtype=np.int64)
+        return mine[self.symbol]
 
 
 def panel_arrays(
@@ -87,6 +96,7 @@ def panel_arrays(
         target=frame["target"].to_numpy().astype(np.float64),
         volatility=volatility,
         momentum=frame["momentum"].to_numpy().astype(np.float64),
+        reversal=frame["reversal"].to_numpy().astype(np.float64),
         symbol=codes,
         dates=frame["date"].to_numpy().astype("datetime64[D]"),
         label_end=frame["label_end"].to_numpy().astype("datetime64[D]"),

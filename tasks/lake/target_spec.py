@@ -4,6 +4,7 @@ It lies in the lake's room because several stages need it: the features are labe
 evaluation judges in its unit, and what is published says what was forecast.
 """
 
+import math
 from typing import Literal, Self
 
 import numpy as np
@@ -100,6 +101,44 @@ class TargetSpec(BaseModel):
         if self.form == "rank":
             return "rank"
         return "log_return" if self.scale == "none" else "log_return / volatility"
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """What no target lies beyond, low and high; infinite for returns."""
+        if self.unit == "direction":
+            return -1.0, 1.0
+        return (-0.5, 0.5) if self.unit == "rank" else (-math.inf, math.inf)
+
+    @property
+    def published(self) -> "TargetSpec":
+        """What a published forecast is about, and its realised value is taken of.
+
+        A log return over volatility is multiplied back and published as a log return; every other
+        target is published as it is.
+        """
+        scaled = self.unit == "log_return / volatility"
+        return self.model_copy(update={"scale": "none"}) if scaled else self
+
+    def to_published(self, forecasts: Floats, volatility: Floats) -> Floats:
+        """Returns forecasts of this target as forecasts of the published one.
+
+        Args:
+            forecasts: in this target's unit [n] or [n, Q].
+            volatility: one-bar standard deviation of log returns known at each cutoff [n], the
+                same that the target was divided by.
+        """
+        if self.published == self:
+            return forecasts
+        spread = volatility * math.sqrt(self.horizon)
+        return forecasts * spread.reshape(-1, *[1] * (forecasts.ndim - 1))
+
+    def has_mean(self, head: str) -> bool:
+        """Tells whether a head's score is a mean of this target.
+
+        That of a `direction` head, P(up) - P(down), is the mean of a direction and of nothing else;
+        a median is no mean, and a rank head's score has no unit.
+        """
+        return head == "mean" or (head == "direction" and self.unit == "direction")
 
     @property
     def definition(self) -> str:

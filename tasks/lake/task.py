@@ -17,6 +17,7 @@ from prefect import Task, get_run_logger, task
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
 from prefect.exceptions import MissingContextError
+from prefect.futures import PrefectFuture
 from pydantic import BaseModel
 
 from models.errors import NightcastError
@@ -51,8 +52,15 @@ class CachedStage:
 
     def __call__(self, **inputs: Any) -> Artifact:
         """Runs the stage, or returns its finished result while all its files are there."""
+        return self._ready(inputs)(**inputs)
+
+    def submit(self, **inputs: Any) -> PrefectFuture[Artifact]:
+        """Hands a run to the flow's task runner, like a call that does not wait for its end."""
+        return self._ready(inputs).submit(**inputs)
+
+    def _ready(self, inputs: Mapping[str, Any]) -> Task[..., Artifact]:
         complete = is_complete(Path(inputs["root"]), self.kind, self.key(inputs))
-        return self._task.with_options(refresh_cache=not complete)(**inputs)
+        return self._task.with_options(refresh_cache=not complete)
 
     def _shell(self) -> Callable[..., Artifact]:
         signature = inspect.signature(self.fn)

@@ -54,7 +54,8 @@ def write_card(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
         )
     target = TargetSpec.model_validate(manifest["target"])
     parts = [_head(manifest, summary), _made_from(manifest, target), _training(manifest)]
-    parts += [_metrics(summary, in_basis_points(target.unit)), _intervals(target.unit)]
+    head = manifest["network"].get("head", "mean")
+    parts += [_metrics(summary, in_basis_points(target.unit)), _intervals(target, head)]
     parts += [_limits(summary), _rebuild(manifest)]
     return "\n\n".join(parts) + "\n"
 
@@ -132,15 +133,27 @@ with other weights than the ones published here. Intervals in brackets are boots
 {table}"""
 
 
-def _intervals(unit: str) -> str:
-    if unit == "log_return":
-        made = """Residuals of the folds' test spans, each divided by its row's volatility, are \
-pooled; their quantiles times a symbol's volatility tonight are added to its forecast \
-(split-conformal, normalised)."""
+def _intervals(target: TargetSpec, head: str) -> str:
+    title = "## Where the intervals come from"
+    own = head == "quantiles"
+    if not own and not target.has_mean(head):
+        return f"""{title}
+
+There are none: a score of the head `{_code(head)}` orders symbols and is in no unit."""
+    centre = "its own quantile of the same level" if own else "its forecast"
+    method = "conformalized quantile regression" if own else "split-conformal"
+    if target.unit == "log_return":
+        made = f"""Residuals of the folds' test spans, each divided by its row's volatility, are \
+pooled; their quantiles times a symbol's volatility tonight are added to {centre} ({method}, \
+normalised)."""
     else:
-        made = """Residuals of the folds' test spans are pooled and their quantiles added to each \
-forecast (split-conformal). The unit is free of volatility, so all intervals are equally wide."""
-    return f"""## Where the intervals come from
+        equal = "moved equally far" if own else "equally wide"
+        made = f"""Residuals of the folds' test spans are pooled and their quantiles added to \
+{centre} ({method}). The unit is free of volatility, so all intervals are {equal}."""
+    if target.published != target:
+        made += """ Forecast and interval are then multiplied by the volatility of the target's \
+span that was known at the cutoff: what is published is a log return."""
+    return f"""{title}
 
 {made} The coverage holds on average over dates and symbols, not for each one."""
 

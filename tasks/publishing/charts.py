@@ -40,11 +40,11 @@ def daily_ic(daily: pl.DataFrame, predictions: pl.DataFrame, kind: str) -> pl.Da
         found = daily.select("model", "date", "ic")
     else:
         per = ["model", "symbol"]
-        mean, target = pl.col("mean"), pl.col("target")
-        product = (mean - mean.mean().over(per)) * (target - target.mean().over(per))
-        scale = mean.std(ddof=0).over(per) * target.std(ddof=0).over(per)
+        score, target = pl.col("score"), pl.col("target")
+        product = (score - score.mean().over(per)) * (target - target.mean().over(per))
+        scale = score.std(ddof=0).over(per) * target.std(ddof=0).over(per)
         found = (
-            predictions.drop_nulls(["mean", "target"])
+            predictions.drop_nulls(["score", "target"])
             .with_columns(ic=pl.when(scale > 0).then(product / scale))
             .group_by("model", "date")
             .agg(pl.col("ic").mean())
@@ -120,13 +120,18 @@ def shown_symbols(predictions: pl.DataFrame, forecasts: pl.DataFrame | None) -> 
 def forecast_series(
     predictions: pl.DataFrame, symbols: list[str], measure: Measure
 ) -> dict[str, dict[str, Any]]:
-    """Returns by symbol dates, forecasts, bands and outcomes as `measure` has them, and a note."""
+    """Returns by symbol dates, forecasts, bands and outcomes as `measure` has them, and a note.
+
+    The forecast is the mean, or the median of a head without one; a score alone is in no unit and
+    is not drawn.
+    """
     columns = ["mean", "q05", "q95", "target"]
+    predictions = predictions.with_columns(mean=pl.coalesce("mean", "q50"))
     found = {}
     for symbol in symbols:
         rows = predictions.filter(pl.col("symbol") == symbol).sort("date").tail(MAX_SYMBOL_ROWS)
         series = {name: _rounded(rows[name] * measure.factor, measure.digits) for name in columns}
-        fit = rows.select(pl.corr("mean", "target")).item()
+        fit = rows.select(pl.corr("score", "target")).item()
         note = (
             f"{rows.height:,} forecasts, correlation with the outcome {decimal(fit, signed=True)}"
         )

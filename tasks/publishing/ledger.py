@@ -22,16 +22,19 @@ def ledger_rows(
     """Returns the ledger's rows for one night.
 
     A forecast is `tradable` when it was known before the next session's open, and `live` when its
-    cutoff is the last session that had closed; everything else is a replay.
+    cutoff is the last session that had closed; everything else is a replay. Target and unit are
+    the published ones: a return that was divided by its volatility stands there as a return.
 
     Args:
-        forecast: symbol, score, mean, q05 … q95, rank.
+        forecast: symbol, score, mean, q05 … q95 (null where the head has none), rank; columns that
+            the ledger does not keep are left alone.
         manifest: The manifest of the bundle that made it.
         cutoff: The last session it saw.
         known_by: The clock it read the lake by.
         now: The run's instant, at which the forecast became known.
     """
-    exchange, target = manifest["exchange"], TargetSpec.model_validate(manifest["target"])
+    exchange = manifest["exchange"]
+    target = TargetSpec.model_validate(manifest["target"]).published
     live = cutoff == last_closed_session(exchange, now)
     tradable = now < session_open(exchange, next_session(exchange, cutoff))
     return forecast.with_columns(

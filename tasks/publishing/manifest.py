@@ -16,6 +16,7 @@ def build_manifest(
     symbols: Sequence[str],
     refit: dict[str, Any],
     epochs: int,
+    known: Sequence[str],
     evaluation: Artifact,
     summary: dict[str, Any],
     tables: Sequence[TableRef],
@@ -29,8 +30,10 @@ def build_manifest(
         model: The model's id.
         recipe: The run's configuration.
         symbols: The universe it was trained on.
-        refit: The refit's entry of the windows artifact: its span, window counts and scaler.
+        refit: The refit's entry of the windows artifact: its span, window counts, scaler, and
+            the statistics of its features that tell what looks unlike them.
         epochs: Epochs of the refit.
+        known: Symbols that the refit learned from, in the order of their codes 1, 2, …
         evaluation: The evaluation of the procedure that made it, and `summary`, its summary.
         tables: What was read of the lake.
         survivorship: Who is missing from the universe, in plain words.
@@ -39,6 +42,7 @@ def build_manifest(
     """
     span = refit["spans"]["fit"]
     over = " over volatility" if TargetSpec(**recipe["target"]).unit == "log_return" else ""
+    calibrated = f"pooled residuals of the folds' test spans{over}"
     return {
         "id": model,
         "created_at": tables[0].known_by.isoformat(),
@@ -58,13 +62,15 @@ def build_manifest(
         "features": recipe["features"]["features"],
         "earlier_bars": recipe["features"]["lookback"],
         "lookback": recipe["window"]["lookback"],
-        "network": recipe["network"],
+        "network": {**recipe["network"], "n_symbols": len(known)},
+        "known": list(known),
         "training": {**recipe["training"], "refit_epochs": epochs},
         "seeds": recipe["training"]["seeds"],
         "scaler": refit["scaler"],
+        "novelty": refit.get("novelty"),
         "calibration": {
             "offsets": summary["offsets"],
-            "source": f"pooled residuals of the folds' test spans{over}",
+            "source": calibrated if summary["offsets"] else "the head has no intervals",
         },
         "fingerprint": fingerprint,
         "tables": [t.model_dump(mode="json", exclude={"symbols"}) for t in tables],

@@ -28,7 +28,8 @@ def report_material(
     Args:
         root: The data root.
         bundle: The model.
-        tonight: Rows of the ledger for one night, or None.
+        tonight: Rows of the ledger for one night, with `distance` and `novel` where they are
+            known, or None.
         refused: rule, rows: what lies in quarantine for the model's universe.
     """
     manifest = bundle.manifest
@@ -37,6 +38,9 @@ def report_material(
         name: evaluation.frame(root, f"{name}.parquet")
         for name in ("daily", "equity", "curves", "predictions")
     }
+    if "score" not in frames["predictions"].columns:
+        # As evaluations were written while every head had a mean.
+        frames["predictions"] = frames["predictions"].with_columns(score="mean")
     night = None if tonight is None or tonight.is_empty() else tonight
     day = manifest["cutoff"] if night is None else str(night["cutoff"][0])
     state = f"champion ({manifest['state']})"

@@ -24,6 +24,7 @@ from tasks.publishing import charts
 from tasks.publishing.formats import bounds, decimal, percent, times
 from tasks.publishing.manifest import NOT_PROVED
 from tasks.publishing.measures import Measure, in_basis_points
+from tasks.publishing.novelty import unlike_training
 
 HEADLINES = {
     "edge": "The model beats doing nothing.",
@@ -46,8 +47,9 @@ class ReportMaterial:
         equity: portfolio, date, equity, drawdown and the rest of the ledger.
         curves: fold, seed, epoch, fit_loss, stop_loss.
         predictions: the out-of-sample predictions of all models.
-        forecasts: tonight's forecasts in the target's unit, or None where none were made.
-        target: what the forecasts are about.
+        forecasts: tonight's forecasts in the published target's unit, with `distance` and
+            `novel` where they are known, or None where none were made.
+        target: what the model was fitted to and is judged by.
         model: the model's facts; `id` and `state` stand in the heading.
         notes: honest limits in plain words.
         card: the model card in Markdown; empty to leave it out.
@@ -90,6 +92,8 @@ def render_report(material: ReportMaterial) -> str:
             summary=summary,
             kind=kind,
             measure=measure,
+            published=material.target.published,
+            tonights=in_basis_points(material.target.published.unit),
             network=_own_scores(summary),
             headline=HEADLINES[summary["verdict"]["label"]],
             leaks=[row["name"] for row in summary["models"] if row["suspected_leak"]],
@@ -147,12 +151,14 @@ def _ranking(forecasts: pl.DataFrame | None) -> dict[str, Any] | None:
     if forecasts is None or forecasts.is_empty():
         return None
     ordered = forecasts.sort("horizon", "rank")
-    low = min(0.0, _edge(ordered["q05"].min()), _edge(ordered["mean"].min()))
-    high = max(0.0, _edge(ordered["q95"].max()), _edge(ordered["mean"].max()))
+    # A head without a mean has its median, or a score that is in no unit and on no scale.
+    ordered = ordered.with_columns(point=pl.coalesce("mean", "q50"))
+    low = min(0.0, _edge(ordered["q05"].min()), _edge(ordered["point"].min()))
+    high = max(0.0, _edge(ordered["q95"].max()), _edge(ordered["point"].max()))
     width = (high - low) or 1.0
-    place = {name: (pl.col(name) - low) / width * 100 for name in ("q05", "q95", "mean")}
+    place = {name: (pl.col(name) - low) / width * 100 for name in ("q05", "q95", "point")}
     ordered = ordered.with_columns(
-        left=place["q05"], right=100 - place["q95"], dot=place["mean"]
+        left=place["q05"], right=100 - place["q95"], dot=place["point"]
     ).with_columns(pl.col("left", "right", "dot").fill_nan(None).round(2))
     rows = ordered.to_dicts()
     cut = len(rows) > 2 * RANKING_END
@@ -163,6 +169,8 @@ def _ranking(forecasts: pl.DataFrame | None) -> dict[str, Any] | None:
         "zero": round(-low / width * 100, 2),
         "cutoff": ordered["cutoff"].max(),
         "untradable": ordered["tradable"].not_().sum(),
+        "ordered_only": ordered["point"].null_count() == len(rows),
+        "unlike": unlike_training(ordered),
     }
 
 

@@ -22,8 +22,11 @@ from tasks.publishing.ledger import ledger_rows, not_forecast, published
 from tasks.publishing.manifest import build_manifest
 from tasks.publishing.material import report_material
 from tasks.publishing.measures import in_percent
+from tasks.publishing.novelty import unlike_training, with_novelty
 from tasks.publishing.registry import register
 from tasks.publishing.report import render_report
+
+_SCORE_DIGITS = 4
 
 
 @cached_stage("bundle", run_name="bundle of {recipe[name]}")
@@ -43,13 +46,16 @@ def write_bundle(
     """Writes the refitted weights of all seeds, the manifest and the card as one bundle."""
     summary = evaluation.read_json(root)
     cutoff = tables[0].cutoff
-    cell, horizon = recipe["network"]["cell"], recipe["target"]["horizon"]
+    network, horizon = recipe["network"], recipe["target"]["horizon"]
+    kind = network.get("cell", network["kind"])
+    refit = refits[0].read_json(root)
     manifest = build_manifest(
-        f"{cell}-h{horizon}-{cutoff:%Y%m%d}-{key[-8:]}",
+        f"{kind}-h{horizon}-{cutoff:%Y%m%d}-{key[-8:]}",
         recipe,
         symbols,
         windows.read_json(root)["refit"],
-        refits[0].read_json(root)["epochs"],
+        refit["epochs"],
+        refit["known"],
         evaluation,
         summary,
         tables,
@@ -96,7 +102,8 @@ def publish_night(
 ) -> int:
     """Appends the night's forecasts to the ledger; returns the new rows, 0 the second time.
 
-    Members of the universe without a forecast are named, each with the reason.
+    Members of the universe without a forecast are named, each with the reason, and so are
+    forecasts for symbols that look unlike anything the model was fitted on.
     """
     manifest = load_bundle(root / bundle.uri).manifest
     made = forecast.frame(root)
@@ -105,13 +112,22 @@ def publish_night(
     if reasons:
         told = ", ".join(f"{symbol} ({reason})" for symbol, reason in reasons.items())
         get_run_logger().warning(f"Not forecast: {told}")
+    odd = unlike_training(made)
+    if odd:
+        get_run_logger().warning(odd)
     rows = ledger_rows(made, manifest, cutoff, known_by, now)
     return Lake(lake).append("forecasts", rows, now)
 
 
 @task(name="report", task_run_name="report {name}", cache_policy=NO_CACHE)
 def write_report(
-    root: Path, lake: str, name: str, bundle: Artifact, cutoff: date | None, now: datetime
+    root: Path,
+    lake: str,
+    name: str,
+    bundle: Artifact,
+    cutoff: date | None,
+    now: datetime,
+    forecast: Artifact | None = None,
 ) -> Path:
     """Writes the HTML report below `reports/`, and its gist as Prefect artifacts for the UI.
 
@@ -122,10 +138,13 @@ def write_report(
         bundle: The model it is about.
         cutoff: The night whose forecasts it shows; None shows the model alone.
         now: The run's instant.
+        forecast: The night's forecast as it was made, which says what looks unlike training.
     """
     opened = load_bundle(root / bundle.uri)
     model = opened.manifest["id"]
     tonight = None if cutoff is None else published(Lake(lake), model, cutoff, now)
+    if tonight is not None and forecast is not None:
+        tonight = with_novelty(tonight, forecast.frame(root))
     material = report_material(root, opened, tonight, _lost(lake, opened.manifest, now))
     target = root / "reports" / f"{name}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -156,11 +175,16 @@ def _show_in_ui(card: str, tonight: pl.DataFrame | None) -> None:
 
 def _table(tonight: pl.DataFrame) -> list[dict[str, Any]]:
     measure = in_percent(tonight["unit"][0])
+    # A median stands in for a mean that the head does not have; without either, the score.
+    there = [c for c in ("mean", "q50") if tonight[c].null_count() == 0][:1]
+    titles = {"mean": "mean", "q50": "median", "q05": "5", "q95": "95"}
     numbers = [
-        (measure.factor * pl.col(c)).round(measure.digits).alias(f"{title} {measure.heading}")
-        for c, title in (("mean", "mean"), ("q05", "5"), ("q95", "95"))
+        (measure.factor * pl.col(c)).round(measure.digits).alias(f"{titles[c]} {measure.heading}")
+        for c in (*there, "q05", "q95")
     ]
-    shown: Sequence[dict[str, Any]] = tonight.select(
-        "rank", "symbol", *numbers, pl.col("cutoff").cast(pl.String), "gate", "origin", "tradable"
+    looks = ["novel"] if "novel" in tonight.columns else []
+    last = ["gate", "origin", "tradable", *looks]
+    shown = numbers if there else [pl.col("score").round(_SCORE_DIGITS)]
+    return tonight.select(
+        "rank", "symbol", *shown, pl.col("cutoff").cast(pl.String), *last
     ).to_dicts()
-    return list(shown)

@@ -29,6 +29,9 @@ def test_wrong_predictions_are_refused(few):
     nan = pl.when(pl.col("date") > START).then(pl.col("mean")).otherwise(math.nan).alias("mean")
     with pytest.raises(DataError, match="15 forecasts are not finite"):
         run(predictions.with_columns(nan), panel, benchmark)
+    missing = pl.when(pl.col("date") > START).then(pl.col("score")).alias("score")
+    with pytest.raises(DataError, match=r"15 forecasts are not finite, first .* score None"):
+        run(predictions.with_columns(missing), panel, benchmark)
     with pytest.raises(DataError, match="not forecast exactly once"):
         run(pl.concat([predictions, predictions.head(1)]), panel, benchmark)
     with pytest.raises(DataError, match="not forecast exactly once"):

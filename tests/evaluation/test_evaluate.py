@@ -6,6 +6,8 @@ import polars as pl
 import pytest
 from scipy.stats import pearsonr, spearmanr
 
+from tasks.evaluation.evaluate import evaluate
+from tasks.lake.target_spec import TargetSpec
 from tests.evaluation.worlds import SPEC, START, frames, run
 
 
@@ -110,7 +112,7 @@ def test_thin_dates_have_no_ic_and_are_counted(many):
 def test_a_planted_signal_is_an_edge_and_inverted_it_is_worse_than_zero():
     predictions, panel, benchmark = frames(names=5, dates=240, skill=0.05)
     assert run(predictions, panel, benchmark).summary["verdict"]["label"] == "edge"
-    inverted = predictions.with_columns(-pl.col("mean"))
+    inverted = predictions.with_columns(-pl.col("score", "mean"))
     assert run(inverted, panel, benchmark).summary["verdict"]["label"] == "worse than zero"
 
 
@@ -140,7 +142,7 @@ def test_constant_forecasts_have_no_ic(world, request):
 
 def test_a_network_that_forecasts_zero_has_no_edge(few):
     predictions, panel, benchmark = few
-    nought = predictions.with_columns(pl.lit(0.0).alias("mean"))
+    nought = predictions.with_columns(score=pl.lit(0.0), mean=pl.lit(0.0))
     summary = run(nought, panel, benchmark).summary
     assert summary["verdict"]["label"] == "no edge"
     assert summary["verdict"]["dm_statistic"] is None
@@ -204,7 +206,7 @@ def test_where_a_portfolio_does_not_earn_what_was_forecast_a_warning_says_so(few
 def test_targets_in_another_unit_are_judged_alike(few):
     # A rank has no scale of its own: all that is judged is a ratio or a correlation.
     predictions, panel, benchmark = few
-    columns = ("mean", "target", "q05", "q25", "q50", "q75", "q95")
+    columns = ("score", "mean", "target", "q05", "q25", "q50", "q75", "q95")
     larger = predictions.with_columns(pl.col(columns) * 8)
     plain = run(*few).summary
     other = run(larger, panel, benchmark, form="rank").summary
@@ -214,3 +216,53 @@ def test_targets_in_another_unit_are_judged_alike(few):
             assert mine[name] == theirs[name], name
     assert row(other, "gru")["pinball"] == pytest.approx(8 * row(plain, "gru")["pinball"])
     assert other["portfolios"] == plain["portfolios"]
+
+
+def without_mean(predictions, *more):
+    mine = pl.col("role") == "network"
+    return predictions.with_columns(pl.when(~mine).then(c).alias(c) for c in ("mean", *more))
+
+
+def test_a_head_of_quantiles_has_no_errors_and_is_judged_by_ic_coverage_and_pinball(few):
+    predictions, panel, benchmark = few
+    plain = run(*few).summary
+    summary = run(without_mean(predictions), panel, benchmark).summary
+    found, before = row(summary, "gru"), row(plain, "gru")
+    nothing = {"value": None, "low": None, "high": None}
+    assert found["mse_ratio"] == found["mae_ratio"] == nothing
+    for kept in ("ic", "rank_ic", "directional_accuracy", "coverage_90", "pinball"):
+        assert found[kept] == before[kept], kept
+    assert summary["verdict"]["sentence"].startswith("Edge, by the time-series IC alone")
+    assert summary["verdict"]["dm_statistic"] is None
+    assert summary["portfolios"] == plain["portfolios"]
+    assert row(summary, "historical_mean") == row(plain, "historical_mean")
+    json.dumps(summary, allow_nan=False)
+
+
+@pytest.mark.parametrize("world", ["few", "many"])
+def test_a_rank_head_is_judged_and_traded_by_scores_whose_level_and_sign_mean_nothing(
+    world, request
+):
+    predictions, panel, benchmark = request.getfixturevalue(world)
+    bands = ("q05", "q25", "q50", "q75", "q95")
+    mine = pl.col("role") == "network"
+    bare = without_mean(predictions, *bands)
+    moved = bare.with_columns(pl.when(mine).then(pl.col("score") * 3 + 9).otherwise("score"))
+    plain, other = (
+        evaluate(p, panel, benchmark, TargetSpec(), SPEC, "gru", "rank").summary
+        for p in (bare, moved)
+    )
+    assert row(other, "gru")["directional_accuracy"]["value"] is None
+    assert row(other, "zero") == row(plain, "zero")
+    assert other["verdict"]["label"] == plain["verdict"]["label"]
+    assert row(other, "gru")["ic"]["value"] == pytest.approx(row(plain, "gru")["ic"]["value"])
+    assert row(other, "gru")["coverage_90"] is None
+    assert other["portfolios"] == plain["portfolios"]
+
+
+def test_a_planted_order_is_an_edge_by_the_ic_alone_and_inverted_it_is_worse():
+    predictions, panel, benchmark = frames(names=25, dates=240, skill=0.05)
+    bare = without_mean(predictions)
+    assert run(bare, panel, benchmark).summary["verdict"]["label"] == "edge"
+    inverted = run(bare.with_columns(-pl.col("score")), panel, benchmark).summary
+    assert inverted["verdict"]["label"] == "worse than zero"

@@ -24,11 +24,30 @@ def forecasts(fold, seed):
     draw = np.random.default_rng([fold, seed])
     rows = [(span, row, float(0.01 * draw.normal())) for span, ends in SPANS[fold].items()
             for row in ends]  # fmt: skip
-    return pl.DataFrame(rows, schema=["span", "row", "mean"], orient="row")
+    made = pl.DataFrame(rows, schema=["span", "row", "mean"], orient="row")
+    blank = {q: pl.lit(None, pl.Float64) for q in QUANTILE_COLUMNS}
+    return made.select("span", "row", score="mean", mean="mean", **blank)
 
 
-def fits(seeds=(0, 1, 2)):
-    return [(fold, forecasts(fold, seed)) for fold in range(2) for seed in seeds]
+def quantile_forecasts(fold, seed):
+    """Of a head of quantiles: five ascending numbers a row, the middle one its score."""
+    made = forecasts(fold, seed).drop(QUANTILE_COLUMNS)
+    steps = np.random.default_rng([fold, seed, 1]).uniform(0.0, 0.02, (made.height, 4))
+    low = (made["mean"].to_numpy() - 0.02)[:, None]
+    own = np.hstack([low, low + np.cumsum(steps, axis=1)])
+    return made.with_columns(
+        pl.Series("score", own[:, 2]),
+        pl.lit(None, pl.Float64).alias("mean"),
+        *(pl.Series(q, own[:, i]) for i, q in enumerate(QUANTILE_COLUMNS)),
+    )
+
+
+def score_forecasts(fold, seed):
+    return forecasts(fold, seed).with_columns(mean=pl.lit(None, pl.Float64))
+
+
+def fits(seeds=(0, 1, 2), of=forecasts):
+    return [(fold, of(fold, seed)) for fold in range(2) for seed in seeds]
 
 
 def baselines():
@@ -71,7 +90,7 @@ def test_the_networks_forecast_is_the_mean_of_its_seeds():
 def test_the_frame_holds_each_test_row_of_each_model_once_with_what_came_true():
     made = assemble(PANEL, RETURN, "gru", fits(), baselines()).frame
     assert made.columns == [
-        "model", "role", "fold", "mean", *QUANTILE_COLUMNS,
+        "model", "role", "fold", "score", "mean", *QUANTILE_COLUMNS,
         "symbol", "date", "target", "label_end", "volatility",
     ]  # fmt: skip
     assert made.select("model", "symbol", "date").equals(
@@ -93,7 +112,7 @@ def test_baselines_have_no_intervals_and_keep_their_forecasts():
     assert ridge.select(QUANTILE_COLUMNS).null_count().row(0) == (80,) * 5
     tested = pl.concat(f for _, f in baselines()).filter(pl.col("span") == "test")
     expected = {key_of(row): mean for row, mean in tested.select("row", "mean").rows()}
-    assert keyed(ridge, "mean") == expected
+    assert keyed(ridge, "mean") == keyed(ridge, "score") == expected
 
 
 def test_a_folds_intervals_come_from_its_own_calibrate_span():
@@ -143,3 +162,99 @@ def test_intervals_of_another_unit_than_a_log_return_do_not_widen_with_the_volat
     pooled = (rows["target"] - rows["mean"]).to_list()
     for column, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
         assert made.offsets[column] == pytest.approx(order_statistics(pooled, level), rel=1e-9)
+
+
+def offsets_known_on(day, fold, centres, sessions):
+    """Of a fold, in a plain loop: offsets of the newest sessions known by the close of `day`."""
+    rows = [row for ends in SPANS[fold].values() for row in ends]
+    ripe = [row for row in rows if FRAME["label_end"][row] <= day]
+    newest = sorted({FRAME["date"][row] for row in ripe})[-sessions:]
+    chosen = [row for row in ripe if FRAME["date"][row] in newest]
+    target, volatility = FRAME["target"], FRAME["volatility"]
+    return [
+        order_statistics([(target[row] - centres[row][n]) / volatility[row] for row in chosen], p)
+        for n, p in enumerate(QUANTILES)
+    ]
+
+
+def test_intervals_roll_on_over_a_test_span_with_what_is_known_by_each_date():
+    made = network_rows(assemble(PANEL, RETURN, "gru", fits(seeds=(0,)), [], sessions=20))
+    for fold in range(2):
+        said = forecasts(fold, 0)
+        centres = {row: [mean] * 5 for row, mean in said.select("row", "mean").rows()}
+        for row in made.filter(pl.col("fold") == fold).iter_rows(named=True):
+            offsets = offsets_known_on(row["date"], fold, centres, 20)
+            for column, offset in zip(QUANTILE_COLUMNS, offsets, strict=True):
+                expected = row["mean"] + row["volatility"] * offset
+                assert row[column] == pytest.approx(expected, rel=1e-9)
+
+
+@pytest.mark.parametrize(("of", "head"), [(forecasts, "mean"), (quantile_forecasts, "quantiles")])
+def test_truths_that_are_not_known_by_a_date_move_none_of_its_rolling_intervals(of, head):
+    def bands(frame):
+        panel = panel_arrays(frame, names_of(frame), 2, 1)
+        made = network_rows(assemble(panel, RETURN, "gru", fits(of=of), [], head, 20))
+        return made.select("symbol", "date", "fold", *QUANTILE_COLUMNS)
+
+    plain = bands(FRAME)
+    for fold, session in ((0, 40), (0, 48), (0, 59), (1, 66)):
+        day = FRAME["date"][session]
+        later = pl.col("label_end") > day
+        other = bands(FRAME.with_columns(target=pl.when(later).then(7.0).otherwise("target")))
+        seen = (pl.col("date") <= day) & (pl.col("fold") <= fold)
+        assert plain.filter(seen).equals(other.filter(seen))
+        assert not plain.equals(other)
+
+
+def test_quantiles_of_a_head_are_averaged_and_moved_level_by_level():
+    made = network_rows(
+        assemble(PANEL, RETURN, "gru", fits(of=quantile_forecasts), [], "quantiles", 20)
+    )
+    assert made["mean"].null_count() == made.height == 80
+    for fold in range(2):
+        seeds = [quantile_forecasts(fold, seed) for seed in range(3)]
+        own = np.mean([seed.select(QUANTILE_COLUMNS).to_numpy() for seed in seeds], axis=0)
+        centres = dict(zip(seeds[0]["row"], own, strict=True))
+        places = {key_of(row): row for row in SPANS[fold]["test"]}
+        for row in made.filter(pl.col("fold") == fold).iter_rows(named=True):
+            centre = centres[places[row["symbol"], row["date"]]]
+            assert row["score"] == pytest.approx(centre[2], rel=1e-12)
+            offsets = offsets_known_on(row["date"], fold, centres, 20)
+            expected = sorted(centre + row["volatility"] * np.array(offsets))
+            np.testing.assert_allclose([row[q] for q in QUANTILE_COLUMNS], expected, rtol=1e-9)
+
+
+def test_the_published_offsets_of_a_head_of_quantiles_pool_what_it_missed_level_by_level():
+    given = fits(seeds=(0,), of=quantile_forecasts)
+    made = assemble(PANEL, RETURN, "gru", given, [], "quantiles", 20)
+    target, volatility = FRAME["target"].to_list(), FRAME["volatility"].to_list()
+    tested = pl.concat(f for _, f in given).filter(pl.col("span") == "test")
+    for column, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
+        scores = [(target[row] - own) / volatility[row] for row, own in
+                  tested.select("row", column).rows()]  # fmt: skip
+        assert made.offsets[column] == pytest.approx(order_statistics(scores, level), rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("head", "target"), [("rank", RANK), ("rank", RETURN), ("direction", RETURN)]
+)
+def test_a_head_that_only_orders_has_a_score_and_nothing_else(head, target):
+    made = assemble(PANEL, target, "gru", fits(of=score_forecasts), baselines(), head, 20)
+    mine = network_rows(made)
+    assert mine.select("mean", *QUANTILE_COLUMNS).null_count().row(0) == (80,) * 6
+    assert made.offsets == {}
+    plain = network_rows(assemble(PANEL, target, "gru", fits(), []))
+    assert keyed(mine, "score") == keyed(plain, "mean")
+
+
+def test_a_head_of_a_direction_has_a_mean_and_clipped_intervals_where_the_target_is_one():
+    signs = FRAME.with_columns(target=pl.col("target").sign())
+    panel = panel_arrays(signs, names_of(signs), 2, 1)
+    target = TargetSpec(form="direction")
+    made = network_rows(
+        assemble(panel, target, "gru", fits(of=score_forecasts), [], "direction", 20)
+    )
+    assert made["mean"].equals(made["score"].alias("mean"))
+    low, high = made["q05"], made["q95"]
+    assert (low.min(), high.max()) == (-1.0, 1.0)
+    assert ((made["target"] >= low) & (made["target"] <= high)).mean() > 0.85

@@ -8,7 +8,7 @@ from tasks.evaluation.aligned import ModelForecasts, Scored
 from tasks.evaluation.evaluate import judge
 from tasks.evaluation.scores import score_dates
 from tasks.evaluation.significance import DieboldMariano, Interval, resample_dates
-from tasks.evaluation.verdict import label, pays, power, verdict
+from tasks.evaluation.verdict import label, pays, power, verdict, verdict_by_ic
 from tests.evaluation.worlds import START, null_world
 
 BETTER = DieboldMariano(-3.0, 0.002, 0.998)
@@ -37,10 +37,27 @@ def test_the_rule(test, ic, expected):
     assert "nan" not in section["sentence"]
 
 
+@pytest.mark.parametrize(
+    ("ic", "expected"),
+    [
+        (SKILL, "edge"),
+        (CHANCE, "no edge"),
+        (Interval(-0.05, -0.09, -0.01), "worse than zero"),
+        (NO_IC, "no edge"),
+    ],
+)
+def test_a_head_without_a_mean_is_judged_by_its_ic_and_the_verdict_says_so(ic, expected):
+    section = verdict_by_ic(ic, "ic", 0.05, 500)
+    assert section["label"] == expected
+    assert section["sentence"].lower().startswith(f"{expected}, by the ic alone")
+    assert "nan" not in section["sentence"]
+    assert "the ic alone decides" in section["rule"]
+
+
 def judged(mean, target, horizon, seed):
     dates, names = target.shape
     days = pl.date_range(START, pl.lit(START) + pl.duration(days=dates - 1), eager=True)
-    model = ModelForecasts("gru", "network", mean, None)
+    model = ModelForecasts("gru", "network", mean, mean, None)
     kind = "ic" if names >= 20 else "ts_ic"
     symbols = [f"S{name}" for name in range(names)]
     folds = np.zeros(dates, dtype=np.int64)

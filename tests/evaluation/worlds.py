@@ -95,6 +95,7 @@ def frames(names, dates, skill, seed=0, horizon=1):
             keys.with_columns(
                 pl.lit(model).alias("model"),
                 pl.lit(role).alias("role"),
+                pl.Series("score", mean.T.ravel()),
                 pl.Series("mean", mean.T.ravel()),
                 *(pl.Series(name, band, dtype=pl.Float64) for name, band in bands.items()),
             )

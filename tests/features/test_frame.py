@@ -33,6 +33,7 @@ def test_the_feature_frame_has_the_agreed_columns(panel):
         "log_return(1)": pl.Float32,
         "volatility": pl.Float64,
         "momentum": pl.Float64,
+        "reversal": pl.Float64,
         "bars_seen": pl.Int64,
         "target": pl.Float64,
         "label_end": pl.Date,
@@ -46,13 +47,15 @@ def test_the_feature_frame_has_the_agreed_columns(panel):
     check_features(frame.drop("member"), SPEC)
 
 
-def test_volatility_momentum_and_bars_seen_are_as_defined(panel):
+def test_volatility_momentum_reversal_and_bars_seen_are_as_defined(panel):
     frame = framed(panel).filter(symbol="BBB")
     close = panel.filter(symbol="BBB").get_column("close").to_list()
     changes = [math.log(close[t] / close[t - 1]) for t in range(241, 261)]
     assert frame["volatility"][260] == pytest.approx(statistics.stdev(changes), rel=1e-12)
     assert frame["momentum"][260] == pytest.approx(math.log(close[239] / close[8]), rel=1e-12)
     assert frame["momentum"].is_nan().to_list() == [t < 252 for t in range(280)]
+    assert frame["reversal"][260] == pytest.approx(math.log(close[260] / close[255]), rel=1e-12)
+    assert frame["reversal"].is_nan().to_list() == [t < 5 for t in range(280)]
     assert frame["bars_seen"].to_list() == list(range(280))
 
 
@@ -61,7 +64,7 @@ def test_features_are_what_the_engine_computes(panel):
     expected = compute(panel, features)
     assert framed(panel).select(expected.columns).equals(expected, null_equal=True)
     assert build(panel, SPEC).select(expected.columns).equals(expected)
-    assert build(panel, SPEC).columns == [*expected.columns, "volatility", "momentum"]
+    assert build(panel, SPEC).columns == [*expected.columns, "volatility", "momentum", "reversal"]
 
 
 def test_each_exchange_counts_in_its_own_sessions(panel):

@@ -50,7 +50,7 @@ def test_tonights_rows_agree_with_those_of_the_whole_history(long_world, names, 
     assert tonight["target"].is_null().all(), "tonight's rows need no target"
     exact = ("symbol", "date", "bars_seen", "member")
     assert tonight.select(exact).equals(last.select(exact), null_equal=True)
-    for name in (*spec.features, "volatility", "momentum"):
+    for name in (*spec.features, "volatility", "momentum", "reversal"):
         ours, theirs = tonight[name].to_numpy(), last[name].to_numpy()
         assert np.array_equal(np.isnan(ours), np.isnan(theirs)), name
         off = np.abs(ours - theirs) > TOLERANCE * np.maximum(1.0, np.abs(theirs))

@@ -64,7 +64,7 @@ def test_no_registered_feature_and_no_transform_sees_the_future():
     proof = feature_proof(three, ACTIONS, EXCHANGES, MEMBERS, wanted, seed=0)
     require_proof(proof)
     assert proof.check("future_cut_off").trials == 200
-    assert proof.columns == (*wanted.features, "volatility", "momentum")
+    assert proof.columns == (*wanted.features, "volatility", "momentum", "reversal")
     assert proof.never_known == ()
 
 

@@ -127,3 +127,49 @@ def test_every_field_is_described_and_bounded_for_the_form():
         assert len(field["description"]) > 20, name
         assert "enum" in field or field["type"] in ("integer", "number"), name
         assert "enum" in field or "maximum" in field, name
+
+
+@pytest.mark.parametrize(
+    ("fields", "limits"),
+    [
+        ({}, (-np.inf, np.inf)),
+        ({"scale": "volatility"}, (-np.inf, np.inf)),
+        ({"form": "rank"}, (-0.5, 0.5)),
+        ({"form": "direction", "dead_zone": 0.01}, (-1.0, 1.0)),
+        ({"kind": "triple_barrier"}, (-1.0, 1.0)),
+    ],
+)
+def test_a_target_knows_what_it_cannot_lie_beyond(fields, limits):
+    assert TargetSpec(**fields).limits == limits
+
+
+def test_a_return_over_volatility_is_published_as_a_return_and_all_else_as_it_is():
+    scaled = TargetSpec(scale="volatility", horizon=4, excess="universe")
+    assert scaled.published == TargetSpec(horizon=4, excess="universe")
+    assert scaled.published.unit == "log_return"
+    volatility = np.array([0.01, 0.03])
+    np.testing.assert_allclose(
+        scaled.to_published(np.array([2.0, -1.0]), volatility), [0.04, -0.06]
+    )
+    quantiles = scaled.to_published(np.array([[1.0, 2.0], [3.0, 4.0]]), volatility)
+    np.testing.assert_allclose(quantiles, [[0.02, 0.04], [0.18, 0.24]])
+    for fields in ({}, {"scale": "volatility", "form": "rank"}, {"kind": "triple_barrier"}):
+        spec, given = TargetSpec(**fields), np.array([0.5, -0.5])
+        assert spec.published == spec
+        assert spec.to_published(given, volatility) is given
+
+
+@pytest.mark.parametrize(
+    ("head", "fields", "expected"),
+    [
+        ("mean", {}, True),
+        ("mean", {"form": "rank"}, True),
+        ("quantiles", {}, False),
+        ("rank", {"form": "rank"}, False),
+        ("direction", {}, False),
+        ("direction", {"form": "direction"}, True),
+        ("direction", {"kind": "triple_barrier"}, True),
+    ],
+)
+def test_a_score_is_a_mean_only_in_the_unit_of_the_target(head, fields, expected):
+    assert TargetSpec(**fields).has_mean(head) is expected

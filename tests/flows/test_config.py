@@ -61,7 +61,7 @@ def test_a_file_of_every_section_is_read(tmp_path):
                              "Did you mean 'training'?"),
         ("splits.fold=3", "splits.fold: there is no such key (value met: 3). Did you mean 'folds'"),
         ("evaluation.portfolio.top_shar=1", "Did you mean 'top_share'?"),
-        ("seed=1", "seed: there is no such key (value met: 1). Known here: baselines, evaluation,"),
+        ("seed=1", "seed: there is no such key (value met: 1). Known here: baselines, compute,"),
         ("window.zzz=1", "Known here: lookback."),
     ],
 )  # fmt: skip

@@ -62,6 +62,7 @@ def test_serve_schedules_both_flows_and_ends_with_everything_it_started(serving)
     assert schedules == {
         "nightly": [("weekdays-after-the-close", "0 18 * * 1-5", "America/New_York")],
         "weekly": [("saturday-morning", "0 9 * * 6", "America/New_York")],
+        "study": [],
     }
     assert {d["parameters"]["config"]["name"] for d in deployments.values()} == {"tiny"}
 

@@ -8,7 +8,8 @@ from flows.show import forecast_table
 
 def shown(**changes):
     row = {
-        "rank": 1, "symbol": "AAA", "mean": 0.0123, "q05": -0.25, "q95": 0.31, "horizon": 5,
+        "rank": 1, "symbol": "AAA", "score": 0.5, "mean": 0.0123, "q05": -0.25, "q50": 0.01,
+        "q95": 0.31, "horizon": 5,
         "cutoff": date(2024, 1, 2), "model": "m", "gate": "ungated", "origin": "live",
         "tradable": True, "target": "open_to_open", "unit": "log_return",
     }  # fmt: skip
@@ -39,3 +40,11 @@ def test_other_units_are_shown_as_they_are_with_what_they_mean(target, unit, beg
     assert f"forecast ({unit}) " in text
     assert "%" not in text.replace("90 %", "")
     assert "+0.0123 -0.250 … +0.310" in text
+
+
+def test_a_head_without_a_mean_shows_its_median_and_one_without_either_its_score():
+    assert "median % 90 % interval" in shown(mean=None)
+    assert "1 AAA +1.000 -25.00 … +31.00" in shown(mean=None)
+    text = shown(mean=None, q05=None, q50=None, q95=None)
+    assert "rank symbol score 90 % interval" in text
+    assert "1 AAA +0.5000 –" in text

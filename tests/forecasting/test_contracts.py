@@ -10,8 +10,12 @@ from tasks.lake.tables import QUANTILE_COLUMNS
 
 def forecast(**columns) -> pl.DataFrame:
     quantiles = dict(zip(QUANTILE_COLUMNS, (-0.02, -0.01, 0.0, 0.01, 0.02), strict=True))
-    values = {"symbol": "A", "score": 0.0, "mean": 0.0, **quantiles, "rank": 1} | columns
-    return pl.DataFrame({name: [value] for name, value in values.items()})
+    looks = {"distance": 0.4, "novel": False}
+    values = {"symbol": "A", "score": 0.0, "mean": 0.0, **quantiles, "rank": 1, **looks} | columns
+    optional = dict.fromkeys(("mean", *QUANTILE_COLUMNS, "distance"), pl.Float64)
+    optional["novel"] = pl.Boolean
+    made = pl.DataFrame({name: [value] for name, value in values.items()})
+    return made.cast({name: kind for name, kind in optional.items() if values[name] is None})
 
 
 def test_a_sound_forecast_passes_unchanged():
@@ -19,13 +23,31 @@ def test_a_sound_forecast_passes_unchanged():
 
 
 @pytest.mark.parametrize(
+    "without",
+    [("mean",), QUANTILE_COLUMNS, ("mean", *QUANTILE_COLUMNS), ("distance", "novel")],
+)
+def test_what_a_head_or_a_bundle_does_not_have_is_null(without):
+    made = forecast(**dict.fromkeys(without))
+    assert check_forecast(made).equals(made)
+
+
+def test_what_one_symbol_has_all_have():
+    other = forecast(symbol="B", rank=2, mean=None).cast({"mean": pl.Float64})
+    with pytest.raises(DataError, match="of B lacks mean, which other symbols have"):
+        check_forecast(pl.concat([forecast(), other]))
+
+
+@pytest.mark.parametrize(
     ("columns", "message"),
     [
         ({"q05": 0.5}, "of A has quantiles that cross"),
         ({"mean": math.inf}, "of A is not finite"),
-        ({"q95": math.nan}, r"breaks its contract.*q95: NaN"),
+        ({"q95": math.nan}, "of A is not finite"),
+        ({"distance": math.nan}, r"A is not finite|breaks its contract.*distance"),
+        ({"distance": -0.1}, r"breaks its contract.*distance: -0.1"),
+        ({"q95": None}, "of A has some of the quantiles and not the others"),
         ({"rank": 0}, r"breaks its contract.*rank: 0"),
-        ({"mean": None}, r"breaks its contract.*mean"),
+        ({"score": None}, r"breaks its contract.*score"),
         ({"more": 1}, r"breaks its contract.*more"),
     ],
 )

@@ -1,3 +1,5 @@
+import json
+import math
 from copy import deepcopy
 
 import numpy as np
@@ -9,7 +11,9 @@ from polars.testing import assert_frame_equal
 from models.bundle import Bundle
 from models.errors import DataError
 from models.networks import build_network
+from models.novelty import fit_novelty
 from tasks.forecasting.forecast import forecast
+from tasks.lake.tables import QUANTILE_COLUMNS, QUANTILES
 from tests.lake.frames import feature_frame, names_of, weekdays
 
 SESSIONS = weekdays(60)
@@ -23,9 +27,9 @@ SPANS = {"A": (0, 59), "B": (0, 59), "C": (0, 40), "D": (46, 59), "E": (10, 59)}
 FRAME = feature_frame(SPANS, SESSIONS)
 
 
-def weights(seed, flat=False):
+def weights(seed, flat=False, **options):
     torch.manual_seed(seed)
-    network = build_network("recurrent", 3, **SHAPE)
+    network = build_network("recurrent", 3, **SHAPE, **options)
     if flat:
         torch.nn.init.zeros_(network.head.weight)
         torch.nn.init.constant_(network.head.bias, BIAS)
@@ -91,13 +95,120 @@ def test_the_mean_is_a_log_return_and_its_quantiles_lie_by_the_calibrated_offset
 
 
 @pytest.mark.parametrize(
-    "target", [{"form": "rank"}, {"scale": "volatility"}, {"kind": "triple_barrier"}]
-)
-def test_quantiles_of_another_unit_than_a_log_return_lie_at_the_offsets_themselves(target):
+    ("target", "low", "high"),
+    [({"form": "rank"}, -0.5, 0.5), ({"kind": "triple_barrier"}, -1, 1),
+     ({"form": "direction"}, -1, 1)],
+)  # fmt: skip
+def test_quantiles_of_a_unit_without_volatility_lie_at_the_offsets_within_its_range(
+    target, low, high
+):
     made = forecast(bundle([weights(0, flat=True)], target=target), FRAME, CUTOFF, CPU)
     for row in made.iter_rows(named=True):
         for column, offset in OFFSETS.items():
-            assert row[column] == pytest.approx(BIAS * SCALE + offset, rel=1e-6)
+            expected = min(max(BIAS * SCALE + offset, low), high)
+            assert row[column] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_target_over_volatility_is_published_as_a_log_return():
+    target = {"scale": "volatility", "horizon": 5}
+    made = forecast(bundle([weights(0, flat=True)], target=target), FRAME, CUTOFF, CPU)
+    volatility = dict(FRAME.filter(pl.col("date") == CUTOFF).select("symbol", "volatility").rows())
+    for row in made.iter_rows(named=True):
+        back = volatility[row["symbol"]] * math.sqrt(5)
+        assert row["score"] == pytest.approx(BIAS * SCALE, rel=1e-6)
+        assert row["mean"] == pytest.approx(BIAS * SCALE * back, rel=1e-6)
+        for column, offset in OFFSETS.items():
+            assert row[column] == pytest.approx((BIAS * SCALE + offset) * back, rel=1e-6)
+
+
+def with_head(head, target=None, levels=(), sets=(0, 1)):
+    network = {"kind": "recurrent", **SHAPE, "head": head}
+    made = [weights(s, head=head, levels=levels) for s in sets]
+    return forecast(bundle(made, network=network, target=target or {}), FRAME, CUTOFF, CPU)
+
+
+def raw_outputs(head, levels=()):
+    """What each of two seeds' networks says of the symbols at the cutoff, window by window."""
+    raws = []
+    for seed in (0, 1):
+        network = build_network("recurrent", 3, **SHAPE, head=head, levels=levels)
+        network.load_state_dict(weights(seed, head=head, levels=levels))
+        network.eval()
+        rows = {}
+        for symbol in "ABE":
+            mine = FRAME.filter(pl.col("symbol") == symbol, pl.col("date") <= CUTOFF)
+            window = mine.select(names_of(FRAME)).tail(LOOKBACK).to_numpy(writable=True)
+            with torch.no_grad():
+                rows[symbol] = network(torch.from_numpy(window)[None])[0, 0].double().numpy()
+        raws.append(rows)
+    return raws
+
+
+def test_a_head_of_quantiles_is_moved_level_by_level_and_has_no_mean():
+    made, raws = with_head("quantiles", levels=QUANTILES), raw_outputs("quantiles", QUANTILES)
+    volatility = dict(FRAME.filter(pl.col("date") == CUTOFF).select("symbol", "volatility").rows())
+    assert made["mean"].null_count() == 3
+    for row in made.iter_rows(named=True):
+        own = SCALE * (raws[0][row["symbol"]] + raws[1][row["symbol"]]) / 2
+        moved = own + volatility[row["symbol"]] * np.array(list(OFFSETS.values()))
+        assert row["score"] == pytest.approx(own[2], rel=1e-5)
+        found = [row[column] for column in QUANTILE_COLUMNS]
+        np.testing.assert_allclose(found, sorted(moved), rtol=1e-5)
+
+
+def test_a_head_of_a_direction_says_the_mean_over_seeds_of_the_chance_up_less_down():
+    made, raws = with_head("direction"), raw_outputs("direction")
+    for row in made.iter_rows(named=True):
+        chances = [np.exp(r[row["symbol"]]) / np.exp(r[row["symbol"]]).sum() for r in raws]
+        expected = sum(c[2] - c[0] for c in chances) / 2
+        assert row["score"] == pytest.approx(expected, rel=1e-5)
+        assert row["mean"] is None
+        assert row["q50"] is None
+    of_direction = with_head("direction", {"form": "direction"})
+    assert of_direction["score"].equals(made["score"])
+    assert of_direction["mean"].equals(made["score"].alias("mean"))
+    assert of_direction["q05"].null_count() == 0
+
+
+def test_a_head_of_ranks_has_a_score_alone():
+    made, raws = with_head("rank"), raw_outputs("rank")
+    assert made.select("mean", *QUANTILE_COLUMNS).null_count().row(0) == (3,) * 6
+    for row in made.iter_rows(named=True):
+        expected = (raws[0][row["symbol"]] + raws[1][row["symbol"]]) / 2
+        assert row["score"] == pytest.approx(float(expected), rel=1e-5)
+
+
+def test_a_symbol_that_the_fit_has_not_seen_gets_the_vector_of_zeros():
+    shape = {"embedding": 4, "n_symbols": 2}
+    one = weights(0, **shape)
+    network = {"kind": "recurrent", **SHAPE, "embedding": 4}
+    known = forecast(bundle([one], network=network, known=["A", "Z"]), FRAME, CUTOFF, CPU).sort(
+        "symbol"
+    )
+    assert torch.equal(one["embedding.weight"][0], torch.zeros(4))
+    one["embedding.weight"][1] = 0.0
+    other = forecast(bundle([one], network=network, known=["A", "Z"]), FRAME, CUTOFF, CPU).sort(
+        "symbol"
+    )
+    same = [a == b for a, b in zip(known["score"], other["score"], strict=True)]
+    assert same == [False, True, True]
+
+
+def test_a_forecast_says_whether_its_features_look_unlike_those_fitted_on():
+    fitted = FRAME.select(names_of(FRAME)).drop_nulls().to_numpy()
+    statistics = fit_novelty(fitted).to_dict()
+    # As it comes back from a bundle: lists, not tuples.
+    statistics = json.loads(json.dumps(statistics))
+    odd = (pl.col("symbol") == "B") & (pl.col("date") == CUTOFF)
+    frame = FRAME.with_columns(
+        pl.when(odd).then(9.0).otherwise(c).cast(pl.Float32).alias(c) for c in names_of(FRAME)
+    )
+    made = tonight(frame=frame, novelty=statistics)
+    assert dict(made.select("symbol", "novel").rows()) == {"A": False, "B": True, "E": False}
+    assert made.filter("novel")["distance"][0] > 2
+    without = tonight(frame=frame)
+    assert without.select("distance", "novel").null_count().row(0) == (3, 3)
+    assert without.drop("distance", "novel").equals(made.drop("distance", "novel"))
 
 
 def test_the_ensemble_is_the_mean_of_its_seeds():
@@ -114,7 +225,7 @@ def test_rows_after_the_cutoff_change_nothing_by_a_bit():
     later = pl.col("date") > CUTOFF
     nonsense = FRAME.with_columns(
         *(pl.when(later).then(1e9).otherwise(c).cast(FRAME.schema[c]).alias(c)
-          for c in (*names_of(FRAME), "volatility", "momentum")),
+          for c in (*names_of(FRAME), "volatility", "momentum", "reversal")),
         target=pl.when(pl.col("label_end") > CUTOFF).then(-1e9).otherwise("target"),
     )  # fmt: skip
     for other in (FRAME.filter(~later), nonsense):

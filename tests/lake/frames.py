@@ -83,7 +83,7 @@ def feature_frame(
         missing: Share of the bars that are not there.
         masked: Share of the feature rows with one null.
     """
-    draw = np.random.default_rng(seed)
+    draw, other = (np.random.default_rng(s) for s in (seed, [seed, 1]))
     rows = []
     for symbol, (first, last) in spans.items():
         there = [n for n in range(first, last + 1) if draw.random() >= missing]
@@ -101,6 +101,7 @@ def feature_frame(
                     **{f"f{k}": v for k, v in enumerate(values)},
                     "volatility": 0.01 + 0.01 * float(draw.random()),
                     "momentum": float(draw.normal()) if seen > 5 else None,
+                    "reversal": float(other.normal()) if seen > 4 else None,
                     "bars_seen": seen,
                     "member": True,
                     "target": target if known else None,
@@ -108,7 +109,8 @@ def feature_frame(
                 }
             )
     narrow = {f"f{k}": pl.Float32 for k in range(features)}
-    wide = {"momentum": pl.Float64, "target": pl.Float64, "label_end": pl.Date}
+    wide = dict.fromkeys(("momentum", "reversal", "target"), pl.Float64)
+    wide["label_end"] = pl.Date
     return pl.DataFrame(rows, schema_overrides={**narrow, **wide})
 
 

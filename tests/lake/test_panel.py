@@ -61,7 +61,7 @@ def test_the_arrays_hold_what_the_frame_holds():
         assert panel.label_end[n].item() == row["label_end"]
         features = [np.nan if row[name] is None else row[name] for name in names]
         np.testing.assert_array_equal(panel.features[n], np.array(features, np.float32))
-        for column in ("target", "volatility", "momentum"):
+        for column in ("target", "volatility", "momentum", "reversal"):
             value = np.nan if row[column] is None else row[column]
             np.testing.assert_equal(getattr(panel, column)[n], value)
 

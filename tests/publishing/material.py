@@ -106,7 +106,7 @@ def make_predictions(symbols: list[str], days: list[date], seed: int = 0) -> pl.
                 "fold": np.repeat(np.arange(shape[0]) * 4 // shape[0], shape[1]),
                 "symbol": symbols * shape[0],
                 "date": pl.Series([day for day in days for _ in symbols], dtype=pl.Date),
-                "mean": mean.ravel(),
+                "score": mean.ravel(), "mean": mean.ravel(),
                 **{q: (mean + z * volatility).ravel() if network else None
                    for q, z in QUANTILES.items()},
                 "target": target.ravel(), "volatility": volatility.ravel(),
@@ -167,7 +167,7 @@ def make_forecasts(symbols: list[str], cutoff: date, tradable: bool = True) -> p
     mean = np.sort(4e-4 * random.standard_normal(len(symbols)))[::-1]
     half = random.uniform(0.01, 0.03, len(symbols))
     return pl.DataFrame({
-        "symbol": symbols, "horizon": 1, "mean": mean,
+        "symbol": symbols, "horizon": 1, "score": mean, "mean": mean,
         **{q: mean + z * half / 1.645 for q, z in QUANTILES.items()},
         "rank": np.arange(1, len(symbols) + 1), "cutoff": cutoff, "tradable": tradable,
     })  # fmt: skip

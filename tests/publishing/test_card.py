@@ -135,3 +135,20 @@ def test_card_says_what_the_target_means_and_how_wide_its_intervals_are():
     assert "all intervals are equally wide" in ranked
     for wrong in ("bp", "volatility tonight", "divided by its row's volatility"):
         assert wrong not in ranked
+
+
+@pytest.mark.parametrize(
+    ("head", "target", "said"),
+    [
+        ("mean", {}, "are added to its forecast (split-conformal, normalised)"),
+        ("quantiles", {}, "its own quantile of the same level (conformalized quantile regression"),
+        ("quantiles", {"form": "rank"}, "so all intervals are moved equally far"),
+        ("mean", {"scale": "volatility"}, "known at the cutoff: what is published is a log return"),
+        ("rank", {}, "There are none: a score of the head `rank` orders symbols"),
+        ("direction", {}, "There are none: a score of the head `direction`"),
+        ("direction", {"form": "direction"}, "so all intervals are equally wide"),
+    ],
+)
+def test_card_says_where_the_intervals_of_each_head_come_from(head, target, said):
+    network = {"kind": "recurrent", "cell": "gru", "head": head}
+    assert said in write_card(manifest(network=network, target=target), make_summary())

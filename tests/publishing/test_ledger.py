@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from tasks.lake.store import Lake
-from tasks.lake.tables import FORECASTS
+from tasks.lake.tables import FORECASTS, QUANTILE_COLUMNS
 from tasks.publishing.ledger import ledger_rows, nights, not_forecast, recorded_clock
 from tests.lake.frames import at, bars
 from tests.publishing.nights import forecast, manifest
@@ -126,3 +126,21 @@ def test_a_row_says_what_its_target_is_and_in_which_unit():
     assert set(rows.select("target", "unit", "horizon").rows()) == {
         ("open_to_open, excess over universe, rank", "rank", 5)
     }
+
+
+def test_a_return_over_volatility_stands_in_the_ledger_as_the_return_that_was_published():
+    over = manifest("m") | {"target": {"horizon": 5, "scale": "volatility"}}
+    rows = ledger_rows(forecast(), over, WEDNESDAY, known_by=utc(27, 21), now=utc(27, 21))
+    assert set(rows["target"]) == {"open_to_open"}
+    assert set(rows["unit"]) == {"log_return"}
+
+
+def test_a_forecast_without_mean_and_quantiles_is_kept_and_published_once(tmp_path):
+    lake, night = Lake(tmp_path), utc(27, 22)
+    blank = {c: pl.lit(None, pl.Float64) for c in ("mean", *QUANTILE_COLUMNS)}
+    made = forecast().with_columns(**blank, distance=pl.lit(2.0), novel=pl.lit(True))
+    assert lake.append("forecasts", rows_of(WEDNESDAY, night, made), night) == 2
+    assert lake.append("forecasts", rows_of(WEDNESDAY, utc(28, 1), made), utc(28, 1)) == 0
+    kept = lake.read("forecasts", cutoff=None, known_by=utc(30, 0))
+    assert kept["score"].to_list() == [0.01, 0.0]
+    assert kept.select(*blank).null_count().row(0) == (2,) * 6

@@ -13,6 +13,8 @@ from tests.publishing import material
 CUTOFF = date(2012, 11, 30)
 PROOF = {"holds": True, "sentence": "12 checks, 1,640 trials, no feature saw the future."}
 
+LOOKS = {"mean": [0.0], "axes": [[1.0]], "variances": [1.0], "rest": 0.001, "threshold": 3.5}
+
 
 def manifest(evaluation: Artifact, proof: dict[str, Any]) -> dict[str, Any]:
     recipe = {
@@ -28,8 +30,9 @@ def manifest(evaluation: Artifact, proof: dict[str, Any]) -> dict[str, Any]:
         model="gru-h1-20121130",
         recipe=recipe,
         symbols=["AAPL", "IBM"],
-        refit={"spans": {"fit": span}, "windows": {"fit": 9_012}, "scaler": {}},
+        refit={"spans": {"fit": span}, "windows": {"fit": 9_012}, "scaler": {}, "novelty": LOOKS},
         epochs=4,
+        known=["AAPL", "IBM"],
         evaluation=evaluation,
         summary={**material.make_summary(), "offsets": {}},
         tables=[
@@ -55,6 +58,10 @@ def test_the_manifest_carries_the_certificate_as_it_is(evaluation: Artifact):
     made = manifest(evaluation, PROOF)
     assert made["causality"] == PROOF
     assert causality_of(made) == PROOF["sentence"]
+
+
+def test_the_manifest_carries_the_statistics_of_what_was_fitted_on(evaluation: Artifact):
+    assert manifest(evaluation, PROOF)["novelty"] == LOOKS
 
 
 def test_a_manifest_from_before_the_proof_does_not_pass_for_a_proved_one():

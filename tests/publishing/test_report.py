@@ -229,9 +229,9 @@ def test_ranking_shows_every_forecast_in_basis_points(page: Page):
 
 def test_interval_bar_ends_where_its_quantiles_are():
     forecasts = pl.DataFrame({
-        "symbol": ["A", "B"], "horizon": 1, "mean": [0.01, -0.01], "q05": [-0.01, -0.03],
-        "q25": 0.0, "q50": 0.0, "q75": 0.0, "q95": [0.02, 0.01], "rank": [1, 2],
-        "cutoff": sessions(1)[0], "tradable": True,
+        "symbol": ["A", "B"], "horizon": 1, "score": 0.0, "mean": [0.01, -0.01],
+        "q05": [-0.01, -0.03], "q25": 0.0, "q50": 0.0, "q75": 0.0, "q95": [0.02, 0.01],
+        "rank": [1, 2], "cutoff": sessions(1)[0], "tradable": True,
     })  # fmt: skip
     bars = bar_styles(render(forecasts=forecasts), "i")
     # the scale runs from -0.03 to 0.02
@@ -342,7 +342,6 @@ def test_rendering_changes_nothing_and_repeats_itself():
     ("target", "unit"),
     [
         (TargetSpec(form="rank"), "rank"),
-        (TargetSpec(kind="close_to_close", scale="volatility"), "log_return / volatility"),
         (TargetSpec(kind="triple_barrier", horizon=5), "direction"),
     ],
 )
@@ -366,3 +365,64 @@ def test_a_page_about_log_returns_says_what_they_span_and_in_basis_points(page: 
     assert "the total log return from the next session's open to the open 1 session later" in text
     assert "1 bp is 0.01 %" in text
     assert page.json("figures")["forecast"]["layout"]["yaxis"]["title"]["text"] == "log return, bp"
+
+
+def test_a_page_about_a_return_over_volatility_shows_returns_tonight_and_scores_in_its_own_unit():
+    page = render(target=TargetSpec(kind="close_to_close", scale="volatility"))
+    text = " ".join(page.text)
+    assert "A forecast is the total log return from the cutoff's close" in text
+    assert "out of sample (log_return / volatility)" in text
+    mean = make_forecasts(SYMBOLS, sessions(60)[-1])["mean"][0]
+    assert f"+{mean * 1e4:.1f} bp" in text
+    unit = page.json("figures")["forecast"]["layout"]["yaxis"]["title"]["text"]
+    assert unit == "log_return / volatility"
+    rows = make_predictions(SYMBOLS, sessions(60)).filter(model=NETWORK, symbol="IBM").sort("date")
+    np.testing.assert_allclose(page.json("series")["IBM"]["q95"], rows["q95"], atol=5.1e-5)
+
+
+NOTHING = pl.lit(None, pl.Float64)
+
+
+def test_a_head_of_quantiles_shows_its_median_in_place_of_a_mean():
+    days = sessions(60)
+    forecasts = make_forecasts(SYMBOLS, days[-1]).with_columns(mean=NOTHING)
+    predictions = make_predictions(SYMBOLS, days)
+    own = predictions["model"] == NETWORK
+    predictions = predictions.with_columns(mean=pl.when(~own).then("mean"))
+    page = render(forecasts=forecasts, predictions=predictions)
+    for median in forecasts["q50"]:
+        assert f"{median * 1e4:+.1f} bp".replace("-", "−") in page.text
+    assert len(bar_styles(page, "b")) == len(SYMBOLS)
+    rows = predictions.filter(model=NETWORK, symbol="IBM").sort("date")
+    np.testing.assert_allclose(page.json("series")["IBM"]["mean"], rows["q50"] * 1e4, atol=0.051)
+
+
+def test_a_head_that_only_orders_shows_scores_that_are_called_so():
+    blank = dict.fromkeys(("mean", "q05", "q25", "q50", "q75", "q95"), NOTHING)
+    forecasts = make_forecasts(SYMBOLS, sessions(60)[-1]).with_columns(
+        **blank, score=pl.Series([1.25, 0.5, -0.25, -3.0])
+    )
+    days = sessions(60)
+    predictions = make_predictions(SYMBOLS, days).with_columns(**blank)
+    page = render(forecasts=forecasts, predictions=predictions)
+    for score in ("+1.2500", "+0.5000", "−0.2500", "−3.0000"):
+        assert score in page.text
+    text = " ".join(page.text)
+    assert "A forecast is a score in no unit: it orders the symbols by the total log return" in text
+    assert "Score" in page.text
+    assert not bar_styles(page, "i") + bar_styles(page, "b")
+    assert page.json("series")["IBM"]["mean"] == [None] * 60
+
+
+def test_symbols_unlike_training_are_counted_and_named_and_marked():
+    forecasts = make_forecasts(SYMBOLS, sessions(60)[-1]).with_columns(
+        distance=pl.Series([0.5, 1.5, 0.9, 12.25]), novel=pl.Series([False, True, False, True])
+    )
+    text = " ".join(render(forecasts=forecasts).text)
+    said = "2 of 4 symbols look unlike anything in training: MSFT (12.2), GOOG (1.5). In brackets"
+    assert said in text
+    assert text.count("unlike training") == 2
+    ordinary = forecasts.with_columns(novel=pl.lit(False))
+    unknown = forecasts.with_columns(distance=NOTHING, novel=pl.lit(None, pl.Boolean))
+    for nothing_to_say in (ordinary, unknown, make_forecasts(SYMBOLS, sessions(60)[-1])):
+        assert "unlike" not in " ".join(render(forecasts=nothing_to_say).text)
