@@ -31,6 +31,8 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.night --json
 	$(BIN)/python -m tests.benchmarks.ingest --json
 	$(BIN)/python -m tests.benchmarks.indicators --json
+	$(BIN)/python -m tests.benchmarks.windows --json
+	$(BIN)/python -m tests.benchmarks.training --json
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

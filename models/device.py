@@ -3,6 +3,7 @@
 import ctypes
 import os
 import sys
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -76,6 +77,7 @@ def fingerprint(device: torch.device) -> dict[str, Any]:
     return {
         "torch": torch.__version__,
         "numpy": np.__version__,
+        "numba": version("numba"),
         "device": device.type,
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         "gpu": torch.cuda.get_device_name(device) if device.type == "cuda" else None,

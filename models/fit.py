@@ -32,6 +32,7 @@ from models.panel import Ends, Panel, check_ends, check_finite, digest_windows
 from models.predict import predict
 from models.schedule import learning_rate_at
 from models.step import backward
+from models.threads import alone
 
 _INITIAL, _ORDER, _DROPOUT, _AUGMENT = range(4)  # purposes with random streams of their own
 
@@ -53,7 +54,7 @@ class FitSettings:
     schedule: str = "constant"  # of the learning rate
     warmup: float = 0.0  # share of all steps over which the rate rises from 0
     precision: str = "float32"
-    accumulate: int = 1  # batches whose gradients make one step
+    accumulate: int = 1  # batches whose gradients make one step, each by its number of labels
     supervision: str = "last"
     chunk: int = 60  # labels a chunk under dense supervision
     sampling: str = "window"
@@ -112,10 +113,12 @@ def fit(
     """
     _check_spans(panel, fit_ends, stop_ends, lookback)
     cuda = [panel.device] if panel.device.type == "cuda" else []
-    with torch.random.fork_rng(devices=cuda):  # the caller's random state stays as it was
+    # The caller's random state stays as it was. Sums over much are split among torch's threads, so
+    # that their last bits hang on the number: here all is on one, but for what is side by side.
+    with torch.random.fork_rng(devices=cuda), alone() as threads:
         torch.manual_seed(_stream(seed, 0, _INITIAL))
         network = network_factory().to(panel.device)
-        trainer = _Trainer(network, panel, fit_ends, lookback, settings, seed)
+        trainer = _Trainer(network, panel, fit_ends, lookback, settings, seed, threads)
         best, progress, done = copy_weights(network), Progress(), torch.empty((0, 2))
         identity: dict[str, object] = {}
         if checkpoint is not None:
@@ -156,7 +159,7 @@ def fit(
 
             stop_loss, stop_score = None, None
             if stop_ends is not None:
-                raw = predict(network, panel, stop_ends, lookback)
+                raw = predict(network, panel, stop_ends, lookback, threads=threads)
                 stop_loss, stop_score = trainer.judge(raw, stop_ends)
             # Without a stop span the last epoch is the best.
             if (
@@ -191,9 +194,10 @@ class _Trainer:
         lookback: int,
         settings: FitSettings,
         seed: int,
+        threads: int,
     ) -> None:
         self.network, self.panel, self.lookback = network, panel, lookback
-        self.settings, self.seed = settings, seed
+        self.settings, self.seed, self.threads = settings, seed, threads
         head = network.head
         self.objective = Objective(settings.losses, head.kind, head.levels)
         _check_together(settings, network, panel)
@@ -271,7 +275,8 @@ class _Trainer:
                 *augment(batch.windows, batch.labels, self.settings.augment, generator)
             )
         torch.manual_seed(_stream(self.seed, _DROPOUT, *place))
-        return backward(self.network, self.objective, batch, share, self.settings.precision)
+        precision, threads = self.settings.precision, self.threads
+        return backward(self.network, self.objective, batch, share, precision, threads=threads)
 
     def _fits(self, drawn: Drawn) -> bool:
         """Returns whether a batch goes through forward and backward; its gradients are dropped."""

@@ -1,8 +1,8 @@
 """Raw forecasts of a fitted network, bit for bit the same however many rows are asked for.
 
 The last bits of a matrix product depend on its shape. So every call to the network has one shape:
-`block` windows, the last block filled up with zeros. What a row gets then depends neither on its
-neighbours nor on its place.
+`block` windows, the last block filled up with zeros, and on a CPU one thread. What a row gets then
+depends neither on its neighbours, nor on its place, nor on the number of threads.
 """
 
 from collections.abc import Sequence
@@ -17,30 +17,37 @@ from torch.nn import functional
 from models.errors import ModelError
 from models.feed import device_blocks
 from models.panel import Batch, Ends, Panel, check_ends, window_batch
+from models.threads import side_by_side
 
 
 def predict(
-    network: nn.Module, panel: Panel, ends: Ends, lookback: int, block: int = 1024
+    network: nn.Module,
+    panel: Panel,
+    ends: Ends,
+    lookback: int,
+    block: int = 1024,
+    threads: int | None = None,
 ) -> NDArray[np.float64]:
     """Returns the network's raw output [n, H], or [n, H, Q], for the windows ending on `ends` [n].
 
     Leaves the network in evaluation mode, on the panel's device. Another `block` may give other
-    last bits.
+    last bits. `threads` work side by side on a CPU; None takes torch's number.
     """
     check_ends(panel, ends, lookback)
     ends = np.ascontiguousarray(ends)
     network.to(panel.device).eval()
-    with torch.inference_mode():
-        if panel.resident:
-            raw = _outputs(network, panel, ends, lookback, block)
-        else:
-            # Blocks answer in their own order, each row once; that is undone here.
-            asked, places = np.unique(ends, return_inverse=True)
-            blocks = device_blocks(panel, asked, lookback)
-            answered = np.concatenate([rows[local] for rows, local in blocks])
-            raw = np.concatenate(
-                [_outputs(network, panel.part(r), local, lookback, block) for r, local in blocks]
-            )[np.argsort(answered)[places]]
+    if panel.resident:
+        raw = _outputs(network, panel, ends, lookback, block, threads)
+    else:
+        # Blocks answer in their own order, each row once; that is undone here.
+        asked, places = np.unique(ends, return_inverse=True)
+        blocks = device_blocks(panel, asked, lookback)
+        answered = np.concatenate([rows[local] for rows, local in blocks])
+        found = [
+            _outputs(network, panel.part(rows), local, lookback, block, threads)
+            for rows, local in blocks
+        ]
+        raw = np.concatenate(found)[np.argsort(answered)[places]]
     broken = np.count_nonzero(~np.isfinite(raw).all(axis=tuple(range(1, raw.ndim))))
     if broken:
         raise ModelError(
@@ -51,16 +58,20 @@ def predict(
 
 
 def _outputs(
-    network: nn.Module, panel: Panel, ends: Ends, lookback: int, block: int
+    network: nn.Module, panel: Panel, ends: Ends, lookback: int, block: int, threads: int | None
 ) -> NDArray[np.float64]:
-    rows = torch.tensor(ends, device=panel.device)
-    blocks = []
     # Without any end one block of zeros still says what shape an output has.
-    for part in rows.split(block) if len(rows) else [rows]:
-        batch = _padded(window_batch(panel, part, lookback), block)
-        raw = network(batch.windows, batch.symbols, batch.covariates)
-        blocks.append(raw[: len(part)])
-    return torch.cat(blocks).double().cpu().numpy()
+    parts = torch.tensor(ends, device=panel.device).split(block)
+
+    def work(number: int) -> Tensor:
+        batch = _padded(window_batch(panel, parts[number], lookback), block)
+        with torch.inference_mode():  # of this thread
+            raw: Tensor = network(batch.windows, batch.symbols, batch.covariates)
+        return raw[: len(parts[number])]
+
+    # A GPU takes one block after the other anyway.
+    with side_by_side(len(parts), threads if panel.device.type == "cpu" else 1) as each:
+        return torch.cat(list(each(work))).double().cpu().numpy()
 
 
 def _padded(batch: Batch, block: int) -> Batch:

@@ -61,8 +61,11 @@ def batches(
             f"Use one of {', '.join(SAMPLINGS)}."
         )
     if sampling == "window":
-        order = torch.randperm(len(ends), generator=generator)[:most]
-        return list(torch.tensor(ends)[order].to(device).split(batch_size))
+        # Half as wide where that suffices: these numbers are most of what windows take in memory.
+        narrow = np.int32 if len(ends) == 0 or ends.max() < 2**31 else np.int64
+        rows = torch.from_numpy(ends.astype(narrow))
+        order = torch.randperm(len(ends), generator=generator, dtype=rows.dtype)[:most]
+        return list(rows.index_select(0, order).to(device).split(batch_size))
     of_row = dates if sampling == "date" else symbols
     if of_row is None:
         raise ModelError(

@@ -12,9 +12,7 @@ A loss that needs whole dates together (see Objective.separable) is taken betwee
 backward, on the outputs of all micro-batches. On a GPU the batch goes through in one piece.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from typing import Any
@@ -27,11 +25,11 @@ from torch.overrides import TorchFunctionMode
 from models.errors import ModelError
 from models.losses import Objective
 from models.panel import Batch
+from models.threads import Each, side_by_side
 
 MICRO = 256  # windows in a micro-batch at most: larger ones leave the cache, small ones cost calls
 
 Gradients = tuple[Tensor | None, ...]
-Each = Callable[[Callable[[int], Any]], Iterator[Any]]
 
 
 def backward(
@@ -76,7 +74,7 @@ def backward(
         with _OwnStream(seeds[part]):
             return _forward(network, parts[part])
 
-    with _threads(threads or torch.get_num_threads(), len(parts)) as each:
+    with side_by_side(len(parts), threads) as each:
         if objective.separable:
             loss = _separable(forward, objective, parts, share, parameters, each)
         else:
@@ -140,30 +138,6 @@ def _together(
     for gradients in each(back):
         _add(parameters, gradients)
     return loss.detach()
-
-
-@contextmanager
-def _threads(threads: int, jobs: int) -> Iterator[Each]:
-    """Yields a map over the numbers of the jobs, in their order, some at a time.
-
-    Each of torch's operations runs on the thread that calls it, this one's too.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        if min(threads, jobs) == 1:
-            yield lambda work: map(work, range(jobs))
-            return
-        # Made anew for each batch, in about half a millisecond: kept threads would not live
-        # through a fork of the process.
-        with ThreadPoolExecutor(min(threads, jobs), initializer=_work_alone) as pool:
-            yield lambda work: pool.map(work, range(jobs))
-    finally:
-        torch.set_num_threads(before)
-
-
-def _work_alone() -> None:
-    torch.set_num_threads(1)
 
 
 class _OwnStream(TorchFunctionMode):

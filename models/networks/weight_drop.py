@@ -1,9 +1,10 @@
 """How a recurrent module runs, with variational dropout on its recurrent path: weight drop.
 
 Merity, Keskar and Socher, "Regularizing and Optimizing LSTM Language Models" (ICLR 2018), drop
-single weights of the hidden-to-hidden matrices, one mask for all steps and windows of a batch. The
-mask is drawn before the layers run, so that they run as a whole (in cuDNN on a GPU); Gal and
-Ghahramani's masks on the state (2016) would need a loop over the steps.
+single weights of the hidden-to-hidden matrices, one mask for all steps and windows of a batch; on
+the CPU of a micro-batch (see models/step.py). The mask is drawn before the layers run, so that they
+run as a whole (in cuDNN on a GPU); Gal and Ghahramani's masks on the state (2016) would need a loop
+over the steps.
 """
 
 import torch

@@ -28,7 +28,7 @@ from typing import Any
 from models.errors import ModelError
 from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.formats import UNKNOWN, decimal, estimate, percent
-from tasks.publishing.manifest import causality_of
+from tasks.publishing.manifest import causality_of, reproducible
 from tasks.publishing.measures import Measure, in_basis_points
 
 REQUIRED = ("id", "state", "target", "features", "lookback", "network", "training", "seeds")
@@ -98,6 +98,7 @@ def _training(manifest: Mapping[str, Any]) -> str:
 - Network: {_text(manifest["network"])}
 - Training: {_text(training)}
 - {sampling}
+- Reproducible: {reproducible(training)}
 - Seeds: {_text(manifest["seeds"])}; the forecast is the mean over one set of weights a seed
 - These weights are a refit up to the training cutoff, without a stop span, for the median best \
 epoch of the folds."""

@@ -85,3 +85,11 @@ def causality_of(manifest: Mapping[str, Any]) -> str:
     """Returns in one sentence what the causality proof of a model's features found."""
     proof = manifest.get("causality")
     return NOT_PROVED if proof is None else str(proof["sentence"])
+
+
+def reproducible(training: Mapping[str, Any]) -> str:
+    """Returns in a few words whether another run of the same training gives the same bits."""
+    seconds = training.get("max_seconds")
+    if seconds is None:
+        return "to the bit, on the device of this run"
+    return f"no: a fit is ended by the clock, after {seconds:g} s (training.max_seconds)"

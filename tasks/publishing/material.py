@@ -8,7 +8,7 @@ import polars as pl
 from models.bundle import Bundle
 from tasks.lake.artifacts import Artifact
 from tasks.lake.target_spec import TargetSpec
-from tasks.publishing.manifest import causality_of
+from tasks.publishing.manifest import causality_of, reproducible
 from tasks.publishing.report import ReportMaterial
 
 LIMITS = (
@@ -78,6 +78,7 @@ def _facts(
         "Folds": f"{splits['folds']} {splits['scheme']}, {splits['test']} test sessions each",
         "Seeds": ", ".join(map(str, manifest["seeds"])),
         "Windows in an epoch": "all" if drawn is None else f"at most {drawn}, drawn by seed",
+        "Reproducible": reproducible(training),
         "Device": str(manifest["fingerprint"].get("device", "–")),
         "Lake known by": manifest["tables"][0]["known_by"],
     }

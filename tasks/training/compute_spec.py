@@ -26,8 +26,8 @@ class ComputeSpec(BaseModel):
         1,
         ge=1,
         le=256,
-        description="Threads of torch in every fit, whoever carries it out. The same number gives "
-        "the same bits; another may differ in the last ones, and makes the fits anew.",
+        description="Threads of torch in every fit, whoever carries it out. The bits are the same "
+        "whatever the number; another makes the fits anew all the same.",
     )
     address: str | None = Field(
         None,

@@ -39,7 +39,10 @@ class TrainingSpec(BaseModel):
         512, ge=1, le=65_536, description="Windows in a batch; chunks, if dense."
     )
     accumulate: int = Field(
-        1, ge=1, le=1_024, description="Batches whose gradients make one step together."
+        1,
+        ge=1,
+        le=1_024,
+        description="Batches whose gradients make one step together, each by its labels.",
     )
     sampling: Literal["window", "date", "symbol"] = Field(
         "window",
@@ -103,6 +106,11 @@ class TrainingSpec(BaseModel):
         for name, weight in chosen.items():
             if not 0 < weight < float("inf"):
                 raise ValueError(f"{name}={weight} must be above 0; raise it or leave it out.")
+        if chosen.get("slice", 0.0) >= 1:
+            raise ValueError(
+                f"slice={chosen['slice']} must be below 1, the share of a window that may be cut "
+                "off; lower it."
+            )
         return chosen
 
     @model_validator(mode="after")

@@ -120,6 +120,8 @@ def test_a_span_that_the_horizon_would_empty_is_refused_before_a_run():
         ("universe.exchange=xnys", "Did you mean 'XNYS'?"),
         ('features.features=["rsii(14)"]', "No indicator is called 'rsii'. Did you mean 'rsi'?"),
         ("training.device=tpu", "'auto', 'cpu' or 'cuda'"),
+        ("training.augment.slice=1.5", "slice=1.5 must be below 1"),
+        ("training.augment.jitter=0", "jitter=0.0 must be above 0"),
         ("training.seeds=[1, 1]", "seeds=[1, 1] must be distinct and ≥ 0; change one of them."),
     ],
 )

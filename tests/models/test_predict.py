@@ -23,6 +23,15 @@ def test_a_row_gets_the_same_bits_whatever_is_asked_beside_it(cell, hidden):
         assert (predict(network, panel, ALL[places], LOOKBACK, block=128) == whole[places]).all()
 
 
+@pytest.mark.parametrize("cell", CELLS)
+def test_no_bit_depends_on_the_threads(cell):
+    panel, network = make_panel(), recurrent(cell, layers=2, hidden=64)()
+    one, two = (
+        predict(network, panel, ALL, LOOKBACK, block=128, threads=threads) for threads in (1, 2)
+    )
+    assert (one == two).all()
+
+
 def test_forecasts_are_the_networks_raw_output_without_dropout():
     panel, network = make_panel(), recurrent(dropout=0.5)()
     forecasts = predict(network, panel, ALL[:50], LOOKBACK)

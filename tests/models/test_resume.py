@@ -113,7 +113,7 @@ def child(*arguments):
     )
 
 
-def test_one_and_two_threads_give_the_same_weights():
+def test_one_and_two_threads_give_the_same_weights_and_curve():
     one, two = (child(threads).communicate()[0] for threads in (1, 2))
     assert [line.split()[0] for line in one.splitlines()] == ["lstm", "gru", "rnn"]
     assert one == two

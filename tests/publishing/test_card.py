@@ -63,6 +63,15 @@ def test_sub_sampling_is_told_as_it_was(training: dict[str, Any], said: str):
     assert said in write_card(manifest(training=training), make_summary())
 
 
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [(None, "Reproducible: to the bit"), (90.0, "Reproducible: no: a fit is ended by the clock")],
+)
+def test_a_clock_that_ends_fits_is_told(seconds: float | None, said: str):
+    training = {"max_windows_per_epoch": None, "max_seconds": seconds}
+    assert said in write_card(manifest(training=training), make_summary())
+
+
 def test_card_without_the_optional_keys_shows_dashes():
     bare = {key: value for key, value in manifest().items() if key in REQUIRED}
     card = write_card(bare, make_summary())
