@@ -79,6 +79,16 @@ class RunConfig(BaseModel):
         return self
 
     @model_validator(mode="after")
+    def _has_the_sectors_that_the_network_asks_for(self) -> Self:
+        if "sector" in self.network.covariates and self.universe.file is None:
+            raise ValueError(
+                f"network.covariates={list(self.network.covariates)} needs sectors, and without "
+                "universe.file nothing names any; set it to a membership file with a column "
+                "`sector`, or leave 'sector' out."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _takes_the_values_of_its_study(self) -> Self:
         if self.tuning == TuningSpec():
             return self

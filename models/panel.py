@@ -33,7 +33,7 @@ class Panel:
         device: where the arithmetic runs.
         dates: session numbers [rows], for what happens per date; None where nothing does.
         symbols: codes [rows], 1 … N, 0 for a symbol that was unknown when the network was fitted.
-        covariates: static numbers of a row's symbol [rows, S].
+        covariates: numbers known of a row's symbol beside its bars [rows, S].
         weights: what a label counts in the loss [rows], 1 on average.
         names: of the features, for messages.
         most_bytes: of the device's memory that all this may take; None takes what is asked for.
@@ -101,7 +101,7 @@ class Batch:
         weights: of the labels, shaped as `rows`; None counts all alike.
         dates: session numbers, shaped as `rows`; None where nothing happens per date.
         symbols: codes [B].
-        covariates: [B, S].
+        covariates: [B, S], or [B, K, S].
     """
 
     windows: Tensor
@@ -149,6 +149,7 @@ def chunk_batch(panel: Panel, rows: Tensor, counted: Tensor, lookback: int) -> B
     labels = panel.labels.index_select(0, flat).view(*labelled.shape, -1)
     first = rows[:, 0]
     weights, dates = _of(panel.weights, flat), _of(panel.dates, flat)
+    covariates = _of(panel.covariates, flat)
     return Batch(
         windows=panel.values.index_select(0, rows.reshape(-1)).view(chunks, steps, -1),
         labels=labels.masked_fill(~counted.unsqueeze(-1), torch.nan),
@@ -157,7 +158,7 @@ def chunk_batch(panel: Panel, rows: Tensor, counted: Tensor, lookback: int) -> B
         weights=None if weights is None else weights.view_as(labelled),
         dates=None if dates is None else dates.view_as(labelled),
         symbols=_of(panel.symbols, first),
-        covariates=_of(panel.covariates, first),
+        covariates=None if covariates is None else covariates.view(*labelled.shape, -1),
     )
 
 

@@ -91,6 +91,8 @@ class Network(nn.Module):
     ) -> Tensor:
         """Returns the raw outputs at steps burn_in − 1 to C − 1 of the chunks [B, C, F].
 
+        Covariates are [B, C − burn_in + 1, S], one vector a step, or [B, S].
+
         The state runs from step 0 on, so that `unroll(x, L)[:, 0]` is `forward(x[:, :L])`; later
         outputs have seen more than L bars.
 
@@ -131,7 +133,10 @@ class Network(nn.Module):
             parts.append(covariates.to(states.dtype))
         if len(parts) > 1:
             if states.ndim == 3:
-                parts[1:] = [p.unsqueeze(1).expand(-1, states.shape[1], -1) for p in parts[1:]]
+                parts[1:] = [
+                    p if p.ndim == 3 else p.unsqueeze(1).expand(-1, states.shape[1], -1)
+                    for p in parts[1:]
+                ]
             states = torch.cat(parts, dim=-1)
         raw: Tensor = self.head(self.dropout(states))
         return raw

@@ -44,6 +44,8 @@ def feature_schema(spec: FeatureSpec) -> pa.DataFrameSchema:
             "bars_seen": pa.Column(pl.Int64),
             "target": pa.Column(pl.Float64, nullable=True),
             "label_end": pa.Column(pl.Date, nullable=True),
+            "exchange": pa.Column(pl.String),
+            "sector": pa.Column(pl.String, nullable=True),
         },
         strict=True,
         ordered=True,

@@ -66,7 +66,8 @@ def feature_frame(
 ) -> pl.DataFrame:
     """Returns the feature frame of a universe: for each bar what `contracts.py` says, and `member`.
 
-    Features are float32 and NaN where masked.
+    Features are float32 and NaN where masked. `member`, `exchange` and `sector` are what the
+    symbol's spells say on the row's date; no bar decides about them.
 
     Args:
         panel: adjusted bars, sorted by symbol and date.
@@ -93,6 +94,7 @@ def feature_frame(
         if own.height:
             recent, seen = newest_rows(own, features, newest)
             columns = base_columns(recent, features, exchange.scheduled).hstack([seen])
+            columns = columns.with_columns(exchange=pl.lit(name))
             if newest is None:
                 labels = label(recent, exchange.sessions, target, columns["volatility"], benchmark)
                 columns = columns.hstack(labels.select("label", "label_end", "reference"))
@@ -104,8 +106,8 @@ def feature_frame(
         )
     frame = pieces[0] if len(pieces) == 1 else pl.concat(pieces).sort("symbol", "date")
     spells = members.frame()
-    member = member_rows(spells, frame)
-    frame = transformed(frame, features, member, sector_rows(spells, frame)).with_columns(member)
+    member, sector = member_rows(spells, frame), sector_rows(spells, frame)
+    frame = transformed(frame, features, member, sector).with_columns(member, sector)
     if newest is None:
         related = relate(frame, target).select("target", "label_end")
         frame = frame.drop("label", "label_end", "reference").hstack(related)
@@ -113,8 +115,10 @@ def feature_frame(
         frame = frame.filter(pl.int_range(pl.len()).reverse().over("symbol") < newest)
         unknown = {"target": pl.lit(None, pl.Float64), "label_end": pl.lit(None, pl.Date)}
         frame = frame.with_columns(**unknown)
+    said = ("exchange", "sector", "member")
+    frame = frame.select(pl.exclude(said), *said)
     check_features(frame.drop("member"), spec)
-    return frame.select(pl.exclude("member"), "member")
+    return frame
 
 
 def build(

@@ -28,6 +28,7 @@ from models.panel import Panel
 from models.predict import predict_ensemble
 from models.scaler import Scaler
 from tasks.forecasting.contracts import check_forecast
+from tasks.lake.covariates import one_hot
 from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS, QUANTILES
 from tasks.lake.target_spec import TargetSpec
@@ -106,14 +107,18 @@ def ensemble_forecast(
     manifest = bundle.manifest
     scaler = Scaler(**manifest["scaler"])
     known = manifest.get("known", [])
+    # A bundle from before there were covariates has no levels.
+    covariates = one_hot(panel, manifest.get("levels", {}))
     scaled = Panel(
         scaler.transform(panel.features),
         np.zeros(len(panel.target), np.float32),
         device,
         symbols=panel.codes(known),
+        covariates=covariates,
         names=panel.names,
     )
     options: dict[str, Any] = {"head": "mean", **manifest["network"], "n_symbols": len(known)}
+    options["covariates"] = 0 if covariates is None else covariates.shape[1]
     kind, head = options.pop("kind"), options["head"]
     if head == "quantiles":
         options["levels"] = QUANTILES

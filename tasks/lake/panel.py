@@ -1,6 +1,6 @@
 """The panel as arrays, and the rows a window may end on. Windows themselves are never made here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 
@@ -8,6 +8,17 @@ import numpy as np
 import polars as pl
 
 from models.errors import DataError
+
+# What a spell says of a symbol, by the column of the feature frame.
+_SAID = ("sector", "exchange")
+
+
+@dataclass(frozen=True)
+class Said:
+    """One word a row: codes [N] int32 into `words`, sorted; -1 where nothing is said."""
+
+    codes: np.ndarray
+    words: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -25,6 +36,7 @@ class PanelArrays:
         label_end: [N] datetime64[D], session by whose close the label is known, NaT where none.
         window_ends: [N] bool, whether a full window of unmasked rows of one symbol ends here, at
             a row whose volatility is known and on which the symbol is a member of the universe.
+        said: what the symbol's spell says on each row, by name: sector, exchange.
     """
 
     features: np.ndarray
@@ -38,6 +50,7 @@ class PanelArrays:
     window_ends: np.ndarray
     symbols: tuple[str, ...]
     names: tuple[str, ...]
+    said: Mapping[str, Said]
 
     def rows(self, start: date, end: date, labels_known_by: date | None = None) -> np.ndarray:
         """Returns the rows dated `start` … `end` on which a window ends, ascending.
@@ -103,7 +116,14 @@ def panel_arrays(
         window_ends=ends,
         symbols=tuple(frame["symbol"].unique(maintain_order=True).to_list()),
         names=features,
+        said={name: _said(frame[name]) for name in _SAID},
     )
+
+
+def _said(column: pl.Series) -> Said:
+    words = column.drop_nulls().unique().sort()
+    codes = column.cast(pl.Enum(words)).to_physical().cast(pl.Int32).fill_null(-1)
+    return Said(codes.to_numpy(), tuple(words))
 
 
 def _run_lengths(usable: np.ndarray, codes: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ def build_manifest(
     refit: dict[str, Any],
     epochs: int,
     known: Sequence[str],
+    levels: Mapping[str, Sequence[str]],
     evaluation: Artifact,
     summary: dict[str, Any],
     tables: Sequence[TableRef],
@@ -34,6 +35,7 @@ def build_manifest(
             the statistics of its features that tell what looks unlike them.
         epochs: Epochs of the refit.
         known: Symbols that the refit learned from, in the order of their codes 1, 2, …
+        levels: Words of each covariate that it learned from, in the order of their places.
         evaluation: The evaluation of the procedure that made it, and `summary`, its summary.
         tables: What was read of the lake.
         survivorship: Who is missing from the universe, in plain words.
@@ -64,6 +66,7 @@ def build_manifest(
         "lookback": recipe["window"]["lookback"],
         "network": {**recipe["network"], "n_symbols": len(known)},
         "known": list(known),
+        "levels": {name: list(words) for name, words in levels.items()},
         "training": {**recipe["training"], "refit_epochs": epochs},
         "seeds": recipe["training"]["seeds"],
         "scaler": refit["scaler"],

@@ -56,6 +56,7 @@ def write_bundle(
         windows.read_json(root)["refit"],
         refit["epochs"],
         refit["known"],
+        refit["levels"],
         evaluation,
         summary,
         tables,

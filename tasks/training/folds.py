@@ -20,6 +20,7 @@ from models.panel import Panel
 from models.predict import predict
 from models.scaler import Scaler
 from models.weights import time_decay, uniqueness
+from tasks.lake.covariates import Levels, levels_of, one_hot
 from tasks.lake.panel import PanelArrays
 from tasks.lake.tables import QUANTILE_COLUMNS
 from tasks.training.baseline_spec import BaselineSpec
@@ -68,6 +69,7 @@ class FoldFit:
         forecasts: Columns span, row, score, mean, and q05 … q95 from a head of quantiles, in the
             target's unit; mean is null where the head has none.
         known: The symbols that the fit rows hold, in the order of their codes 1, 2, …
+        levels: The words of each covariate that the fit rows hold, in the order of their places.
         out_of_time: Whether `max_seconds` ended the fit.
     """
 
@@ -76,6 +78,7 @@ class FoldFit:
     curve: pl.DataFrame
     forecasts: pl.DataFrame
     known: tuple[str, ...]
+    levels: Levels
     out_of_time: bool
 
 
@@ -99,10 +102,12 @@ def fit_network(
     """
     fit_rows = rows.spans["fit"]
     known = tuple(panel.symbols[code] for code in np.unique(panel.symbol[fit_rows]))
-    scaled = _panel(panel, rows, training, known, device)
+    levels = levels_of(panel, network.covariates, fit_rows)
+    scaled = _panel(panel, rows, training, known, levels, device)
 
     def factory() -> Network:
-        options = network.options(n_symbols=len(known))
+        places = sum(map(len, levels.values()))
+        options = network.options(n_symbols=len(known), covariates=places)
         return build_network(inputs=panel.features.shape[1], **options)
 
     result = fit(
@@ -137,6 +142,7 @@ def fit_network(
         pl.DataFrame([asdict(row) for row in result.curve], schema=_CURVE),
         pl.concat(forecasts) if forecasts else forecast_frame("test", _NONE, "rank", _NONE, 1.0),
         known,
+        levels,
         result.out_of_time,
     )
 
@@ -158,6 +164,7 @@ def _panel(
     rows: FoldRows,
     training: TrainingSpec,
     known: tuple[str, ...],
+    levels: Levels,
     device: torch.device,
 ) -> Panel:
     """Returns the scaled panel on the device, its labels weighted as the user chose."""
@@ -168,6 +175,7 @@ def _panel(
         device,
         dates=dates,
         symbols=panel.codes(known),
+        covariates=one_hot(panel, levels),
         weights=_weights(panel, rows.spans["fit"], training),
         names=panel.names,
         most_bytes=memory_for_panel(device),

@@ -2,13 +2,25 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 from tasks.lake.tables import QUANTILES
 
+CovariateName = Literal["sector", "exchange"]
+
 
 class _EverySpec(BaseModel):
-    """What every network has. The fields are the arguments of models.networks.build_network."""
+    """What every network has. The fields are the arguments of models.networks.build_network.
+
+    Only `covariates` says which ones, where a network asks for their number.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -23,6 +35,20 @@ class _EverySpec(BaseModel):
     embedding: int = Field(
         0, ge=0, le=256, description="Size of a learned embedding of the symbol; 0 has none."
     )
+    covariates: tuple[CovariateName, ...] = Field(
+        (),
+        description="What the network is told of a symbol beside its bars: the sector or the "
+        "exchange that universe.file gives it on the day.",
+    )
+
+    @field_validator("covariates")
+    @classmethod
+    def _each_once(cls, covariates: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(covariates)) < len(covariates):
+            raise ValueError(
+                f"covariates={list(covariates)} names one more than once; name each once."
+            )
+        return covariates
 
     @property
     def levels(self) -> tuple[float, ...]:
@@ -35,7 +61,7 @@ class _EverySpec(BaseModel):
         Args:
             horizons: how many are forecast at once.
             n_symbols: largest code of a symbol in the panel; an embedding needs it.
-            covariates: columns of the panel's static covariates.
+            covariates: columns of the panel's covariates.
         """
         return {
             **self.model_dump(mode="json"),

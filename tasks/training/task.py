@@ -145,6 +145,7 @@ def _keep(
     found = {
         "best_epoch": fitted.best_epoch,
         "known": list(fitted.known),
+        "levels": {name: list(words) for name, words in fitted.levels.items()},
         "out_of_time": fitted.out_of_time,
     }
     write = write_frames(tables, facts | found)

@@ -37,6 +37,8 @@ def test_the_feature_frame_has_the_agreed_columns(panel):
         "bars_seen": pl.Int64,
         "target": pl.Float64,
         "label_end": pl.Date,
+        "exchange": pl.String,
+        "sector": pl.String,
         "member": pl.Boolean,
     }
     assert frame.select("symbol", "date").equals(panel.select("symbol", "date"))
@@ -132,6 +134,31 @@ def test_rows_outside_a_membership_are_there_and_marked():
     assert early["member"].to_list() == [day <= DAYS[90] for day in early["date"]]
     # Its features know the bars before it joined.
     assert not math.isnan(late.row(20, named=True)["rsi(14)"])
+
+
+def test_exchange_and_sector_are_those_of_the_spell_on_the_day_whatever_the_bars():
+    panel, members = worlds_of_members()
+    moved = ("S3", DAYS[95], None, "XBBB", "banks")
+    members = Membership(spells=(*members.spells, moved))
+    frame = framed(panel, exchanges=TWO, members=members)
+    listed = {symbol: exchange for symbol, _, _, exchange, _ in members.spells}
+    for row in frame.iter_rows(named=True):
+        assert row["exchange"] == listed[row["symbol"]]
+        held = [
+            sector
+            for symbol, first, last, _, sector in members.spells
+            if symbol == row["symbol"] and (first or DAYS[0]) <= row["date"] <= (last or DAYS[-1])
+        ]
+        assert not row["member"] or held == [row["sector"]]
+    assert set(frame.filter(symbol="S3")["sector"]) == {"shoes", "banks"}
+    spells = ["symbol", "date", "exchange", "sector", "member"]
+    past = pl.col("date") <= DAYS[92]
+    other = panel.filter(past).with_columns(close=pl.col("close") * 2)
+    assert (
+        framed(other, exchanges=TWO, members=members)
+        .select(spells)
+        .equals(frame.filter(past).select(spells))
+    )
 
 
 def test_a_rank_is_taken_among_the_members_of_the_date_on_all_exchanges():

@@ -48,7 +48,7 @@ def test_tonights_rows_agree_with_those_of_the_whole_history(long_world, names, 
     tonight = framed(panel, spec, exchanges, members, newest=20)
     last = whole.filter(pl.int_range(pl.len()).reverse().over("symbol") < 20)
     assert tonight["target"].is_null().all(), "tonight's rows need no target"
-    exact = ("symbol", "date", "bars_seen", "member")
+    exact = ("symbol", "date", "bars_seen", "exchange", "sector", "member")
     assert tonight.select(exact).equals(last.select(exact), null_equal=True)
     for name in (*spec.features, "volatility", "momentum", "reversal"):
         ours, theirs = tonight[name].to_numpy(), last[name].to_numpy()

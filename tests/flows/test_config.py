@@ -196,3 +196,14 @@ def test_a_target_over_a_benchmark_that_is_not_named_is_refused():
             ],
         )
     assert load_config(None, ["target.excess='benchmark'"]).target.excess == "benchmark"
+
+
+def test_sectors_that_nothing_names_are_refused():
+    met = complaint('network.covariates=["sector", "exchange"]')
+    assert "network.covariates=['sector', 'exchange'] needs sectors" in met
+    assert "set it to a membership file with a column `sector`, or leave 'sector' out." in met
+    named = ["network.covariates=['sector']", "universe.file='members.csv'"]
+    assert load_config(None, named).network.covariates == ("sector",)
+    assert load_config(None, ["network.covariates=['exchange']"]).network.covariates == (
+        "exchange",
+    )

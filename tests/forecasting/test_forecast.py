@@ -194,6 +194,46 @@ def test_a_symbol_that_the_fit_has_not_seen_gets_the_vector_of_zeros():
     assert same == [False, True, True]
 
 
+SECTORS = {"A": "Banks", "B": "Energy", "E": None}
+
+
+def told_of_sectors(sectors, one=None, levels=("Banks", "Energy")):
+    """The night's scores by symbol, of a network that learned of two sectors."""
+    frame = FRAME.with_columns(sector=pl.col("symbol").replace_strict(sectors, default=None))
+    network = {"kind": "recurrent", **SHAPE, "covariates": ["sector"]}
+    one = one or weights(0, covariates=2)
+    levels = json.loads(json.dumps({"sector": levels}))
+    made = forecast(bundle([one], network=network, levels=levels), frame, CUTOFF, CPU)
+    return dict(made.select("symbol", "score").rows())
+
+
+def test_a_sector_that_the_fit_has_not_seen_gets_the_vector_of_zeros():
+    deaf = weights(0, covariates=2)
+    deaf["head.weight"][:, SHAPE["hidden"] :] = 0.0
+    zeros = told_of_sectors(SECTORS, deaf)
+    for unknown in (None, "Crypto"):
+        found = told_of_sectors(SECTORS | {"E": unknown})
+        assert found["E"] == zeros["E"]
+        assert found["A"] != zeros["A"]
+        assert found["B"] != zeros["B"]
+    # Words that sort among the levels move no place.
+    assert told_of_sectors(SECTORS | {"E": "Cars"}) == told_of_sectors(SECTORS)
+
+
+def test_the_bundles_levels_decide_which_place_a_sector_has():
+    turned = weights(0, covariates=2)
+    turned["head.weight"][:, -2:] = turned["head.weight"][:, -2:].flip(1)
+    expected = told_of_sectors(SECTORS)
+    assert told_of_sectors(SECTORS, turned, ("Energy", "Banks")) == pytest.approx(expected)
+    assert told_of_sectors(SECTORS, levels=("Energy", "Banks"))["A"] != expected["A"]
+
+
+def test_a_bundle_without_covariates_forecasts_as_one_from_before_there_were_any():
+    network = {"kind": "recurrent", **SHAPE, "covariates": []}
+    sectors = FRAME.with_columns(sector=pl.lit("Banks"))
+    assert tonight(frame=sectors, network=network, levels={}).equals(tonight())
+
+
 def test_a_forecast_says_whether_its_features_look_unlike_those_fitted_on():
     fitted = FRAME.select(names_of(FRAME)).drop_nulls().to_numpy()
     statistics = fit_novelty(fitted).to_dict()

@@ -106,11 +106,13 @@ def feature_frame(
                     "member": True,
                     "target": target if known else None,
                     "label_end": sessions[n + 1 + horizon] if known else None,
+                    "exchange": "XNYS",
+                    "sector": None,
                 }
             )
     narrow = {f"f{k}": pl.Float32 for k in range(features)}
     wide = dict.fromkeys(("momentum", "reversal", "target"), pl.Float64)
-    wide["label_end"] = pl.Date
+    wide["label_end"], wide["sector"] = pl.Date, pl.String
     return pl.DataFrame(rows, schema_overrides={**narrow, **wide})
 
 

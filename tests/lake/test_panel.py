@@ -51,7 +51,8 @@ def test_no_window_ends_where_the_volatility_is_unknown():
 
 
 def test_the_arrays_hold_what_the_frame_holds():
-    frame = world(1)
+    steel = pl.when(pl.col("date") > DAYS[40]).then(pl.lit("steel"))
+    frame = world(1).with_columns(sector=pl.when(symbol="A").then(pl.lit("banks")).otherwise(steel))
     names = names_of(frame)[::-1]
     panel = panel_arrays(frame, names, 3, 3)
     assert (panel.names, panel.symbols) == (names, ("A", "B", "C"))
@@ -64,6 +65,12 @@ def test_the_arrays_hold_what_the_frame_holds():
         for column in ("target", "volatility", "momentum", "reversal"):
             value = np.nan if row[column] is None else row[column]
             np.testing.assert_equal(getattr(panel, column)[n], value)
+        for name, said in panel.said.items():
+            assert (None if said.codes[n] < 0 else said.words[said.codes[n]]) == row[name]
+    assert {name: said.words for name, said in panel.said.items()} == {
+        "sector": ("banks", "steel"),
+        "exchange": ("XNYS",),
+    }
 
 
 def test_rows_are_chosen_by_date_and_by_when_their_label_is_known():

@@ -23,6 +23,8 @@ from tasks.training.network_spec import NetworkSpec
 
 F, L, H, N, S = 3, 6, 2, 4, 2
 BURN_IN = 3
+# What `make` gives a network by itself.
+APART = {"kind", "head", "covariates"}
 
 
 def specs(annotation=NetworkSpec):
@@ -51,12 +53,12 @@ def pairwise(kind, spec, wanted):
 
     def suits(options):
         try:
-            chosen = spec(**options).model_dump(exclude={"kind", "head"})
+            chosen = spec(**options).model_dump(exclude=APART)
         except ValueError:
             return False
         return wanted(make(kind, chosen, "mean"))
 
-    tried = {k: values(f) for k, f in spec.model_fields.items() if k not in ("kind", "head")}
+    tried = {k: values(f) for k, f in spec.model_fields.items() if k not in APART}
     missing = {
         pair
         for a, b in combinations(tried, 2)

@@ -184,6 +184,15 @@ def test_covariates_reach_the_head():
     torch.testing.assert_close(network(windows, covariates=covariates), by_hand)
 
 
+def test_covariates_may_change_from_step_to_step():
+    network = recurrent(covariates=2).eval()
+    chunks, covariates = torch.randn(3, 8, 3), torch.randn(3, 4, 2)
+    made = network.unroll(chunks, 5, covariates=covariates)
+    for step in range(4):
+        still = network.unroll(chunks, 5, covariates=covariates[:, step])
+        assert torch.equal(made[:, step], still[:, step])
+
+
 WINDOWS = torch.zeros(2, 5, 3)
 
 
@@ -248,6 +257,8 @@ def test_a_specification_without_a_kind_is_the_recurrent_network():
         ({"kind": "transformer", "hidden": 10}, "multiple of attention_heads=4"),
         ({"hidden": 1, "layer_norm": True}, "use 2 or more"),
         ({"kind": "transformer", "cell": "gru"}, "not permitted"),
+        ({"covariates": ["industry"]}, "'sector' or 'exchange'"),
+        ({"covariates": ["sector", "sector"]}, "more than once; name each once"),
     ],
 )
 def test_a_wrong_specification_is_refused(values, message):

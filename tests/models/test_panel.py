@@ -3,7 +3,15 @@ import pytest
 import torch
 
 from models.errors import ModelError
-from models.panel import Panel, check_ends, check_finite, digest_windows, gather
+from models.panel import (
+    Panel,
+    check_ends,
+    check_finite,
+    chunk_batch,
+    digest_windows,
+    gather,
+    window_batch,
+)
 from tests.models.cases import CPU
 
 
@@ -18,6 +26,15 @@ def test_gather_equals_naive_slicing(lookback):
     ends = torch.randperm(50 - lookback + 1)[:20] + lookback - 1
     naive = torch.stack([panel.values[end - lookback + 1 : end + 1] for end in ends])
     assert torch.equal(gather(panel, ends, lookback), naive)
+
+
+def test_a_label_comes_with_the_covariates_of_its_own_row():
+    panel = Panel(np.zeros((20, 1)), np.zeros(20), CPU, covariates=np.arange(40.0).reshape(20, 2))
+    ends = torch.tensor([7, 12])
+    assert torch.equal(window_batch(panel, ends, 4).covariates, panel.covariates[ends])
+    rows = torch.stack([torch.arange(2, 8), torch.arange(11, 17)])
+    chunk = chunk_batch(panel, rows, torch.ones(2, 3, dtype=torch.bool), 4)
+    assert torch.equal(chunk.covariates, panel.covariates[rows[:, 3:]])
 
 
 def test_gather_takes_no_more_memory_than_its_batch():

@@ -33,6 +33,7 @@ def manifest(evaluation: Artifact, proof: dict[str, Any]) -> dict[str, Any]:
         refit={"spans": {"fit": span}, "windows": {"fit": 9_012}, "scaler": {}, "novelty": LOOKS},
         epochs=4,
         known=["AAPL", "IBM"],
+        levels={"sector": ("Technology",)},
         evaluation=evaluation,
         summary={**material.make_summary(), "offsets": {}},
         tables=[
@@ -62,6 +63,10 @@ def test_the_manifest_carries_the_certificate_as_it_is(evaluation: Artifact):
 
 def test_the_manifest_carries_the_statistics_of_what_was_fitted_on(evaluation: Artifact):
     assert manifest(evaluation, PROOF)["novelty"] == LOOKS
+
+
+def test_the_manifest_carries_the_levels_of_the_covariates(evaluation: Artifact):
+    assert manifest(evaluation, PROOF)["levels"] == {"sector": ["Technology"]}
 
 
 def test_a_manifest_from_before_the_proof_does_not_pass_for_a_proved_one():

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from models.baselines import BASELINES
+from models.errors import DataError
 from tasks.lake.panel import panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS
 from tasks.training.baseline_spec import BaselineSpec
@@ -39,9 +40,9 @@ def prepared(frame, fold=0):
     return panel, FoldRows.read(plan.rows, entry), entry["spans"]
 
 
-def fitted(frame, fold=0, seed=0, epochs=None, training=TRAINING):
+def fitted(frame, fold=0, seed=0, epochs=None, training=TRAINING, network=NETWORK):
     panel, rows, _ = prepared(frame, fold)
-    return fit_network(panel, rows, NETWORK, training, seed, LOOKBACK, CPU, epochs=epochs)
+    return fit_network(panel, rows, network, training, seed, LOOKBACK, CPU, epochs=epochs)
 
 
 def same(left, right):
@@ -166,3 +167,65 @@ def test_baselines_see_nothing_after_the_fit_span():
     made = [fit_baselines(p, rows, BaselineSpec()) for p in (panel, prepared(later)[0])]
     calibrated = [m.filter(pl.col("span") == "calibrate") for m in made]
     assert calibrated[0].equals(calibrated[1])
+
+
+TOLD = NETWORK.model_copy(update={"covariates": ("sector", "exchange")})
+
+
+def with_sectors(frame, later=None, after=None):
+    """The frame with A in steel, B in banks, C nowhere; B in `later` on the days behind `after`."""
+    before = pl.col("symbol").replace_strict({"A": "steel", "B": "banks"}, default=None)
+    moved = (pl.col("symbol") == "B") & (pl.col("date") > (after or SESSIONS[-1]))
+    return frame.with_columns(sector=pl.when(moved).then(pl.lit(later)).otherwise(before))
+
+
+def test_a_network_is_told_the_words_of_its_fit_rows():
+    fit = fitted(with_sectors(market()), network=TOLD)
+    assert fit.levels == {"sector": ("banks", "steel"), "exchange": ("XNYS",)}
+    assert fit.weights["head.weight"].shape == (1, 4 + 3)
+    assert fitted(with_sectors(market())).levels == {}
+
+
+def test_what_a_network_is_not_told_of_changes_nothing_by_a_bit():
+    told, plain = fitted(with_sectors(market())), fitted(market())
+    assert same(told.weights, plain.weights)
+    assert told.forecasts.equals(plain.forecasts)
+
+
+@pytest.mark.parametrize("supervision", ["last", "dense"])
+def test_a_sector_that_comes_after_the_fit_is_a_vector_of_zeros(supervision):
+    training = TRAINING.model_copy(update={"supervision": supervision, "chunk": 8})
+    panel, _, spans = prepared(market())
+    end = date.fromisoformat(spans["calibrate"]["end"])
+    truth, later, nowhere = (
+        fitted(with_sectors(market(), word, end), network=TOLD, training=training)
+        for word in ("banks", "crypto", None)
+    )
+    for other in (later, nowhere):
+        assert other.levels == truth.levels
+        assert same(other.weights, truth.weights)
+        assert other.curve.equals(truth.curve)
+    assert later.forecasts.equals(nowhere.forecasts)
+    moved = truth.forecasts.filter(truth.forecasts["mean"] != later.forecasts["mean"])
+    assert set(moved["span"]) == {"test"}
+    assert {panel.symbols[panel.symbol[row]] for row in moved["row"]} == {"B"}
+
+
+@pytest.mark.parametrize("supervision", ["last", "dense"])
+def test_a_sector_that_changes_within_the_fit_is_seen_from_its_day_on(supervision):
+    training = TRAINING.model_copy(update={"supervision": supervision, "chunk": 8})
+    panel, rows, _ = prepared(market())
+    own = [row for row in rows.spans["fit"] if panel.symbols[panel.symbol[row]] == "B"]
+    # Of the fit's labels the last of B alone is told of the new sector.
+    day = panel.dates[own[-2]].item()
+    truth, other = (
+        fitted(with_sectors(market(), "steel", day), network=TOLD, training=training, epochs=1),
+        fitted(with_sectors(market()), network=TOLD, training=training, epochs=1),
+    )
+    assert truth.levels == other.levels
+    assert not same(truth.weights, other.weights)
+
+
+def test_a_sector_that_nobody_has_is_refused():
+    with pytest.raises(DataError, match=r"no sector is known of any of the \d symbols"):
+        fitted(market(), network=TOLD)

@@ -30,6 +30,8 @@ def labelled(spec, bars=BARS, benchmark=INDEX):
         momentum=pl.lit(None, pl.Float64),
         reversal=pl.lit(None, pl.Float64),
         bars_seen=pl.int_range(pl.len()).over("symbol"),
+        exchange=pl.lit("XNYS"),
+        sector=pl.lit(None, pl.String),
     )
 
 
