@@ -107,9 +107,10 @@ class RunConfig(BaseModel):
 
 def _refuse_scores_that_do_not_compare(config: RunConfig) -> None:
     tuning, head = config.tuning, config.network.head
-    if tuning.metric == "mse" and head in ("direction", "rank"):
+    if tuning.metric == "mse" and (head != "mean" or "network.head" in tuning.space):
         raise ValueError(
-            f"tuning.metric='mse' means nothing for network.head={head!r}; take 'ic' or 'rank_ic'."
+            f"tuning.metric='mse' is of a mean, and network.head={head!r}, or one that the space "
+            "names, has none; take 'ic' or 'rank_ic'."
         )
     of_the_loss = ("network.head", "training.losses") if config.training.metric == "loss" else ()
     moved = [k for k in ("training.metric", *of_the_loss) if k in tuning.space]

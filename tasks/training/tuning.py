@@ -32,6 +32,7 @@ from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 from optuna.trial import TrialState
 
 from models.checkpoint import CurveRow
+from models.errors import UsageError
 from models.metrics import score
 from tasks.lake.panel import PanelArrays
 from tasks.lake.store import Lake
@@ -44,6 +45,7 @@ State = Literal["completed", "pruned", "failed"]
 
 # Scores of a trial, as they are shown: of these, only mse is the better the lower.
 METRICS = ("ic", "rank_ic", "mse")
+Scores = dict[str, float | None]
 
 
 @dataclass(frozen=True)
@@ -155,7 +157,7 @@ class TunedFit:
 
     reports: tuple[float, ...]
     best_epoch: int | None
-    scores: dict[str, float] | None
+    scores: Scores | None
 
 
 def fit_tuned(
@@ -183,19 +185,32 @@ def fit_tuned(
     return TunedFit(tuple(pruning.reports), fitted.best_epoch, scores_of(panel, made))
 
 
-def scores_of(panel: PanelArrays, forecasts: pl.DataFrame) -> dict[str, float]:
-    """Returns ic, rank_ic and mse of point forecasts (columns row, mean), as they are shown."""
+def scores_of(panel: PanelArrays, forecasts: pl.DataFrame) -> Scores:
+    """Returns ic, rank_ic and mse of point forecasts (columns row, score, mean), as they are shown.
+
+    A head without a mean has no mse.
+    """
     ends = forecasts["row"].to_numpy()
     dates = torch.from_numpy(panel.dates[ends].astype(np.int64))
     symbols = torch.from_numpy(panel.symbol[ends].astype(np.int64))
-    means, labels = forecasts["mean"].to_numpy(writable=True)[:, None], panel.target[ends][:, None]
-    lower = {m: score(m, "mean", means, labels, dates, symbols) for m in METRICS}
-    return {m: value if m == "mse" else -value for m, value in lower.items()}
+    points, labels = (
+        forecasts["score"].to_numpy(writable=True)[:, None],
+        panel.target[ends][:, None],
+    )
+    lower = {m: score(m, "mean", points, labels, dates, symbols) for m in METRICS}
+    found: Scores = {m: value if m == "mse" else -value for m, value in lower.items()}
+    return found | {"mse": None} if forecasts["mean"].null_count() else found
 
 
-def objective(metric: str, scores: dict[str, float]) -> float:
+def objective(metric: str, scores: Scores) -> float:
     """Returns the score that a study lowers."""
-    return scores[metric] if metric == "mse" else -scores[metric]
+    value = scores[metric]
+    if value is None:
+        raise UsageError(
+            f"tuning.metric={metric!r} is of a mean, and the network's head has none; set "
+            "tuning.metric to ic or rank_ic."
+        )
+    return value if metric == "mse" else -value
 
 
 def is_evaluated(lake: Lake, trial: str, now: datetime) -> bool:

@@ -1,6 +1,7 @@
 """Stages of a study: the past it may see, the fits of its trials, its trials, its outcome."""
 
 import json
+from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -95,11 +96,7 @@ def judge_trial(root: Path, key: str, values: dict[str, Any], fits: list[Artifac
     """Writes what a trial comes to: the means over its fits, or that it was pruned."""
     facts = [fit.read_json(root) for fit in fits]
     pruned = any(fact["scores"] is None for fact in facts)
-    scores = (
-        None
-        if pruned
-        else {m: float(np.mean([fact["scores"][m] for fact in facts])) for m in METRICS}
-    )
+    scores = None if pruned else {m: _mean(fact["scores"][m] for fact in facts) for m in METRICS}
     state = "pruned" if pruned else "completed"
     summary = {
         "values": values,
@@ -157,6 +154,12 @@ def write_study(
         return write(folder)
 
     return write_artifact(root, "study", key, fill, tuple(t.sha256 for t in tried))
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    """Returns the mean of the fits' scores, None where the head has none."""
+    there = [value for value in values if value is not None]
+    return float(np.mean(there)) if there else None
 
 
 def _without_none(value: Any) -> Any:

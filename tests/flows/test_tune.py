@@ -194,7 +194,7 @@ def test_trials_that_cannot_be_fitted_are_counted_and_the_study_goes_on(
         (["tuning.space.network.hiden.choices=[4]"], "Did you mean 'network.hidden'?"),
         (["tuning.space.network.hidden.choices=[0]"], "cannot try network.hidden=0"),
         (["tuning.space.training.metric.choices=['ic', 'mse']"], "set tuning.pruner='none'"),
-        (["tuning.metric=mse", "network.head=rank"], "means nothing for network.head='rank'"),
+        (["tuning.metric=mse", "network.head=rank"], "is of a mean, and network.head='rank'"),
         (["tuning.tirals=3"], "Did you mean 'trials'?"),
     ],
 )
@@ -252,3 +252,13 @@ def test_a_study_that_does_not_fit_is_bad_usage_and_writes_nothing(
     assert end.value.code == 2
     assert "raise splits.fit by 27" in " ".join(capsys.readouterr().err.split())
     assert not root.exists()
+
+
+def test_a_study_of_a_head_without_a_mean_is_scored_by_its_order(prefect_api, world, tmp_path):
+    rank = ("network.head=rank", "training.sampling=date", "tuning.trials=1", "training.epochs=1")
+    run = tune(tmp_path, world, (SPACE[0], *rank))
+    assert run.state.is_completed(), run.state.message
+    (trial,) = run.state.result()["trials"]
+    assert trial["state"] == "completed"
+    assert trial["mse"] is None
+    assert -1 <= trial["ic"] <= 1

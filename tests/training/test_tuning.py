@@ -10,6 +10,7 @@ import pytest
 from pydantic import ValidationError
 
 from models.checkpoint import CurveRow
+from models.errors import UsageError
 from tasks.lake.artifacts import write_artifact, write_frames
 from tasks.lake.panel import panel_arrays
 from tasks.lake.store import Lake
@@ -172,9 +173,10 @@ def test_scores_are_those_of_their_definitions_on_the_rows_forecast():
     panel, rows, _ = prepared(market())
     test = rows.spans["test"]
     draw = np.random.default_rng(0)
-    made = pl.DataFrame({"row": test, "mean": 0.1 * draw.normal(size=len(test))})
+    mean = 0.1 * draw.normal(size=len(test))
+    made = pl.DataFrame({"row": test, "score": mean, "mean": mean})
     found = scores_of(panel, made)
-    target, mean = panel.target[test], made["mean"].to_numpy()
+    target = panel.target[test]
     # Three names a date are too few to correlate, so each symbol is correlated along time.
     own = [
         np.corrcoef(mean[panel.symbol[test] == s], target[panel.symbol[test] == s])[0, 1]
@@ -184,6 +186,10 @@ def test_scores_are_those_of_their_definitions_on_the_rows_forecast():
     assert found["ic"] == pytest.approx(np.mean(own))
     assert objective("ic", found) == -found["ic"]
     assert objective("mse", found) == found["mse"]
+    without = scores_of(panel, made.with_columns(mean=pl.lit(None, pl.Float64)))
+    assert without == found | {"mse": None}, "an order has a correlation, and no squared error"
+    with pytest.raises(UsageError, match="is of a mean"):
+        objective("mse", without)
 
 
 def cut(frame, root, end):
