@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from models.errors import DataError, some_of
@@ -40,6 +41,9 @@ _ALWAYS_MADE = (
     Feature("momentum", INDICATORS["momentum"], (21, 252)),
     Feature("reversal", INDICATORS["log_return"], (5,)),
 )
+
+# What `label` makes, of every horizon; no feature has such a name.
+_LABELS = cs.matches(r"^(label|label_end|reference)(_\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -95,7 +99,7 @@ def feature_frame(
             columns = base_columns(recent, features, exchange.scheduled).hstack([seen])
             if newest is None:
                 labels = label(recent, exchange.sessions, target, columns["volatility"], benchmark)
-                columns = columns.hstack(labels.select("label", "label_end", "reference"))
+                columns = columns.hstack(labels.select(_LABELS))
             pieces.append(columns)
     if not pieces:
         raise DataError(
@@ -107,13 +111,13 @@ def feature_frame(
     member = member_rows(spells, frame)
     frame = transformed(frame, features, member, sector_rows(spells, frame)).with_columns(member)
     if newest is None:
-        related = relate(frame, target).select("target", "label_end")
-        frame = frame.drop("label", "label_end", "reference").hstack(related)
+        related = relate(frame, target).drop("symbol", "date")
+        frame = frame.drop(_LABELS).hstack(related)
     else:
         frame = frame.filter(pl.int_range(pl.len()).reverse().over("symbol") < newest)
-        unknown = {"target": pl.lit(None, pl.Float64), "label_end": pl.lit(None, pl.Date)}
-        frame = frame.with_columns(**unknown)
-    check_features(frame.drop("member"), spec)
+        unknown = [pl.lit(None, pl.Float64).alias(name) for name in target.columns]
+        frame = frame.with_columns(*unknown, label_end=pl.lit(None, pl.Date))
+    check_features(frame.drop("member"), spec, target)
     return frame.select(pl.exclude("member"), "member")
 
 

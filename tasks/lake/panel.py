@@ -1,13 +1,15 @@
 """The panel as arrays, and the rows a window may end on. Windows themselves are never made here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from models.errors import DataError
+from tasks.lake.target_spec import TARGET_COLUMNS
 
 
 @dataclass(frozen=True)
@@ -17,18 +19,22 @@ class PanelArrays:
     Attributes:
         features: [N, F] float32, NaN where masked.
         target: [N] float64, NaN where the label has not matured or is masked.
+        also: [N, A] float64, the targets of the further horizons; NaN wherever `target` is.
+        further: [A] these horizons, in sessions.
         volatility: [N] float64, one-bar standard deviation known at each row.
         momentum: [N] float64, log return of a year without its last month; NaN in its warm-up.
         reversal: [N] float64, log return of the last 5 bars; NaN in its warm-up.
         symbol: [N] int32 codes into `symbols`.
         dates: [N] datetime64[D].
-        label_end: [N] datetime64[D], session by whose close the label is known, NaT where none.
+        label_end: [N] datetime64[D], session by whose close the row's labels, of all horizons, are
+            known; NaT where there are none.
         window_ends: [N] bool, whether a full window of unmasked rows of one symbol ends here, at
             a row whose volatility is known and on which the symbol is a member of the universe.
     """
 
     features: np.ndarray
     target: np.ndarray
+    also: np.ndarray
     volatility: np.ndarray
     momentum: np.ndarray
     reversal: np.ndarray
@@ -38,6 +44,17 @@ class PanelArrays:
     window_ends: np.ndarray
     symbols: tuple[str, ...]
     names: tuple[str, ...]
+    further: tuple[int, ...] = ()
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The targets of all horizons, the main one first [N, 1 + A]."""
+        return np.column_stack([self.target, self.also])
+
+    def at(self, horizon: int) -> "PanelArrays":
+        """Returns the panel with the target of one of the further horizons in place of the main."""
+        own = self.also[:, self.further.index(horizon)]
+        return replace(self, target=own, also=self.also[:, :0], further=())
 
     def rows(self, start: date, end: date, labels_known_by: date | None = None) -> np.ndarray:
         """Returns the rows dated `start` … `end` on which a window ends, ascending.
@@ -64,7 +81,8 @@ def panel_arrays(
     """Returns the arrays of a feature frame and marks where windows may end.
 
     Args:
-        frame: A feature frame (see `tasks/features/contracts.py`), sorted by symbol and date.
+        frame: A feature frame (see `tasks/features/contracts.py`), sorted by symbol and date; its
+            columns tell the further horizons.
         features: Feature columns in the order the network sees them.
         lookback: Length of a window in bars.
         earlier_bars: Bars a symbol must have before a row for the row to be used.
@@ -91,9 +109,11 @@ def panel_arrays(
             f"(longest history: {int(frame['bars_seen'].max() or 0) + 1} bars); "  # type: ignore[arg-type]
             "use a longer history or a shorter lookback."
         )
+    further = frame.select(cs.matches(TARGET_COLUMNS) - cs.by_name("target"))
     return PanelArrays(
         features=values,
         target=frame["target"].to_numpy().astype(np.float64),
+        also=further.to_numpy().astype(np.float64).reshape(frame.height, further.width),
         volatility=volatility,
         momentum=frame["momentum"].to_numpy().astype(np.float64),
         reversal=frame["reversal"].to_numpy().astype(np.float64),
@@ -103,6 +123,7 @@ def panel_arrays(
         window_ends=ends,
         symbols=tuple(frame["symbol"].unique(maintain_order=True).to_list()),
         names=features,
+        further=tuple(int(name.removeprefix("target_")) for name in further.columns),
     )
 
 
