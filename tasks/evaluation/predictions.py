@@ -9,6 +9,7 @@
 4. The published bundle takes its intervals from the pooled residuals of all *test* spans.
 
 A further horizon's forecasts are assembled by themselves, with that horizon's target in the panel.
+With several, a row's truths count as known, at each of them, once the longest label is.
 
 All this is in the target's own unit; what is published may be in another (TargetSpec.published).
 """

@@ -62,7 +62,7 @@ def test_the_main_horizon_is_shown_first_and_the_others_are_named(night):
     assert [row["horizon"] for row in alone] == [2, 1, 5]
     report = Path(daily.outcome["report"]).read_text()
     assert "6 forecasts, made with bars up to" in report
-    assert "The same network also forecasts 5, 1 sessions" in report
+    assert "The same network also forecasts 5, 1 sessions ahead" in report
 
 
 def test_each_further_horizon_is_judged_and_calibrated_by_itself(night):

@@ -174,7 +174,7 @@ def test_further_horizons_have_a_small_table_beside_the_main_one():
     told = render(summary=make_summary() | {"horizons": rows}, target=target)
     text = " ".join(told.text)
     assert "horizons" in {tag["id"] for tag in told.named("h2")}
-    assert "The same network also forecasts 20 sessions" in text
+    assert "The same network also forecasts 20 sessions ahead; nightcast" in text
     table = text[text.index("What the same network says of other horizons") :]
     assert table.index("+0.0123") < table.index("+0.2100") < table.index("+0.0170")
     assert "Suspected leak: gru over 20 sessions." in text
