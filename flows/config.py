@@ -58,13 +58,27 @@ class RunConfig(BaseModel):
 
     @model_validator(mode="after")
     def _spans_outlast_the_horizon(self) -> Self:
+        target, longest = self.target, self.target.longest
+        name = "target.horizon" if longest == target.horizon else "the longest of target.also"
         for span in ("fit", "stop", "calibrate", "test"):
-            length, horizon = getattr(self.splits, span), self.target.horizon
-            if length <= horizon:
+            length = getattr(self.splits, span)
+            if length <= longest:
                 raise ValueError(
-                    f"splits.{span}={length} is not longer than target.horizon={horizon}, so "
-                    f"purging leaves none of it; raise it above {horizon}."
+                    f"splits.{span}={length} is not longer than {name}={longest}, so "
+                    f"purging leaves none of it; raise it above {longest}."
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _further_horizons_can_be_judged(self) -> Self:
+        # Known now; the evaluation would find it only after all the fits.
+        tested = self.splits.folds * self.splits.test
+        if self.target.also and tested < 2 * self.target.longest + 1:
+            raise ValueError(
+                f"splits.folds={self.splits.folds} × splits.test={self.splits.test} are "
+                f"{tested} test sessions, too few to judge the horizon {self.target.longest}; "
+                f"test on at least {2 * self.target.longest + 1}, or shorten target.also."
+            )
         return self
 
     @model_validator(mode="after")

@@ -15,7 +15,7 @@ def inner_splits(config: RunConfig) -> SplitSpec:
     Raises:
         UsageError: They do not fit there.
     """
-    outer, horizon, folds = config.splits, config.target.horizon, config.tuning.folds
+    outer, horizon, folds = config.splits, config.target.longest, config.tuning.folds
     gap = max(_GAP, horizon + 1)
     dimension = config.tuning.space.get("window.lookback")
     longest = max(dimension.ends()) if dimension else config.window.lookback

@@ -32,7 +32,7 @@ def plan_folds(config: RunConfig, features: Artifact, session: date, root: Path)
         features=features,
         names=config.features.features,
         earlier_bars=config.features.lookback,
-        horizon=config.target.horizon,
+        horizon=config.target.longest,
         window=config.window,
         splits=config.splits,
         cutoff=session,

@@ -28,7 +28,7 @@ _UNBROKEN = 20
 def forecasts(
     place: Place, as_of: date | None, symbol: str | None, audit: bool, model: str | None = None
 ) -> list[dict[str, Any]]:
-    """Returns the ledger's rows of one night, best rank first.
+    """Returns the ledger's rows of one night, the main horizon's first, each best rank first.
 
     Args:
         place: The data root.
@@ -49,7 +49,8 @@ def forecasts(
     if rows.is_empty():
         raise UsageError(f"No forecast was published for {night}; the newest night is {newest}.")
     newest_model = rows.sort("known_at", "commit")["model"][-1]
-    rows = rows.filter(pl.col("model") == (model or newest_model))
+    chosen = model or newest_model
+    rows = rows.filter(pl.col("model") == chosen)
     if symbol is not None:
         known = rows["symbol"].to_list()
         if symbol not in known:
@@ -59,12 +60,27 @@ def forecasts(
             )
         rows = rows.filter(pl.col("symbol") == symbol)
     hidden = ["commit"] if audit else ["commit", "known_by"]
-    return rows.sort("rank").drop(hidden).to_dicts()
+    ahead = pl.col("horizon") != _main_horizon(place, chosen, rows)
+    return rows.sort(ahead, "horizon", "rank").drop(hidden).to_dicts()
+
+
+def _main_horizon(place: Place, model: str, rows: pl.DataFrame) -> int:
+    horizons = rows["horizon"].unique()
+    if len(horizons) == 1:
+        return int(horizons[0])
+    entry = next(e for e in entries(Lake(place.lake), _now()) if e.model == model)
+    return int(manifest_of(place.root, entry)["target"]["horizon"])
 
 
 def forecast_table(rows: list[dict[str, Any]], most: int = 20) -> RenderableType:
-    """Returns the ranking as a table of at most `most` rows; log returns in per cent."""
+    """Returns the ranking as a table of at most `most` rows; log returns in per cent.
+
+    Of several horizons it is that of the first row's, and the others are named.
+    """
     first, measure = rows[0], in_percent(rows[0]["unit"])
+    others = dict.fromkeys(str(row["horizon"]) for row in rows)
+    del others[str(first["horizon"])]
+    rows = [row for row in rows if row["horizon"] == first["horizon"]]
     plain = first["target"] == "open_to_open"
     begins = "this close" if first["target"].startswith("close_to_close") else "the next open"
     kind = "tradable" if first["tradable"] else f"{first['origin']}, not tradable"
@@ -88,8 +104,10 @@ def forecast_table(rows: list[dict[str, Any]], most: int = 20) -> RenderableType
             ends = (measure.factor * row[q] for q in ("q05", "q95"))
             band = " … ".join(f"{end:+.{measure.coarse}f}" for end in ends)
         table.add_row(str(row["rank"]), row["symbol"], number, band)
-    if len(rows) > most:
-        return Group(table, Text(f"… and {len(rows) - most} more; `nightcast forecasts --json`."))
+    notes = [f"… and {len(rows) - most} more"] if len(rows) > most else []
+    notes += [f"also forecast: {', '.join(others)} session(s)"] if others else []
+    if notes:
+        return Group(table, Text(f"{'; '.join(notes)}; `nightcast forecasts --json`."))
     return table
 
 

@@ -103,7 +103,7 @@ def _fit_and_judge(asked: Asked, bench: Bench) -> tuple[list[Artifact], Artifact
     config, tuning = with_values(bench.config, asked.values), bench.config.tuning
     windows = make_windows(
         **bench.shape,
-        horizon=config.target.horizon,
+        horizon=config.target.longest,
         window=config.window,
         splits=bench.splits,
         cutoff=bench.end,

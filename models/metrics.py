@@ -23,7 +23,10 @@ def score(
     dates: Tensor | None,
     symbols: Tensor | None,
 ) -> float:
-    """Returns a metric of raw forecasts, averaged over horizons; correlations are negated.
+    """Returns a metric of raw forecasts; correlations are negated.
+
+    Of several horizons, mse is over all of them, as the losses are; a correlation is that of the
+    first, the main one, which is what a model is judged by.
 
     Args:
         metric: mse, ic or rank_ic.
@@ -45,14 +48,11 @@ def score(
     groups = dates.numpy()
     if np.median(np.unique(groups, return_counts=True)[1]) < FEWEST_NAMES:
         groups = symbols.numpy()
-    values = []
-    for horizon in range(labels.shape[1]):
-        known = np.isfinite(labels[:, horizon])
-        sides = points[known, horizon], labels[known, horizon]
-        if metric == "rank_ic":
-            sides = tuple(group_ranks(side, groups[known]) for side in sides)  # type: ignore[assignment]
-        values.append(group_correlation(*sides, groups[known]))
-    return -float(np.mean(values))
+    known = np.isfinite(labels[:, 0])
+    left, right, groups = points[known, 0], labels[known, 0], groups[known]
+    if metric == "rank_ic":
+        left, right = group_ranks(left, groups), group_ranks(right, groups)
+    return -group_correlation(left, right, groups)
 
 
 def group_correlation(left: Floats, right: Floats, groups: NDArray) -> float:

@@ -5,6 +5,7 @@
 3. The dates are resampled once, in blocks, and all intervals come from the same resamples.
 4. The declared rule gives the verdict on the network; a head without a mean is judged by its IC.
 5. The network's score drives the portfolios; equal weight and the benchmark stand beside them.
+6. Further horizons of the network are scored by themselves and decide nothing.
 """
 
 import math
@@ -16,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
+from tasks.evaluation.horizons import horizon_rows
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
 from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
@@ -67,6 +69,7 @@ def evaluate(
     spec: EvaluationSpec,
     network: str,
     head: str = "mean",
+    further: Mapping[int, pl.DataFrame] | None = None,
 ) -> Evaluation:
     """Returns the evaluation of `network` against zero, the baselines and the market.
 
@@ -78,6 +81,7 @@ def evaluate(
         spec: costs, confidence, resamples.
         network: the model to judge.
         head: kind of its head; the score of a rank head has no sign.
+        further: the network's predictions at each further horizon, see `horizon_rows`.
 
     Raises:
         UsageError: a column or the network is missing.
@@ -92,6 +96,7 @@ def evaluate(
     forecasts = predictions.filter(pl.col("model") == network)
     signal, market = traded_market(panel, forecasts, horizon)
     ledgers = run_portfolios(signal, market, benchmark, spec.portfolio, horizon)
+    others = horizon_rows(further or {}, spec, network, head, scored.ic_kind)
     summary = {
         "network": network,
         **judge(scores[network], scored, weights, horizon, spec.confidence),
@@ -99,11 +104,12 @@ def evaluate(
         "ic_kind": scored.ic_kind,
         "span": _span(scored),
         "models": rows,
+        "horizons": others,
         "folds": _fold_rows(scores[network], scored),
         "warnings": [
             *(text for kind, text in NOT_EARNED.items() if kind == target.kind),
             *_data_warnings(forecasts, signal, scored, horizon),
-            *_result_warnings(rows, ledgers, benchmark is not None, scored.ic_kind),
+            *_result_warnings([*rows, *others], ledgers, benchmark is not None, scored.ic_kind),
         ],
     }
     return Evaluation(json_values(summary), _daily(scored, scores), equity_frame(ledgers))

@@ -8,6 +8,9 @@
    span: a date takes the newest sessions whose truth is known by its close.
 4. The published bundle takes its intervals from the pooled residuals of all *test* spans.
 
+A further horizon's forecasts are assembled by themselves, with that horizon's target in the panel.
+With several, a row's truths count as known, at each of them, once the longest label is.
+
 All this is in the target's own unit; what is published may be in another (TargetSpec.published).
 """
 
@@ -75,8 +78,9 @@ def assemble(
     frame = _with_outcomes(panel, pl.concat(pieces)).sort("model", "symbol", "date")
     if not has_centre:
         return Predictions(frame, {})
-    spread = target.spread(panel.volatility[tested["row"].to_numpy()])
-    offsets = conformal_offsets(_residuals(panel, tested), spread, QUANTILES)
+    known = _with_truth(panel, tested)
+    spread = target.spread(panel.volatility[known["row"].to_numpy()])
+    offsets = conformal_offsets(_residuals(panel, known), spread, QUANTILES)
     return Predictions(frame, dict(zip(QUANTILE_COLUMNS, map(float, offsets), strict=True)))
 
 
@@ -108,12 +112,12 @@ def _with_intervals(
     """Returns the test rows with their quantiles; `fold` holds those of calibrate beside them."""
     spread = target.spread(panel.volatility)
     rows = tested["row"].to_numpy()
-    calibrate = fold.filter(pl.col("span") == "calibrate")
+    calibrate = _with_truth(panel, fold.filter(pl.col("span") == "calibrate"))
     if sessions is None:
         seen = calibrate["row"].to_numpy()
         offsets = conformal_offsets(_residuals(panel, calibrate), spread[seen], QUANTILES)
     else:
-        past = pl.concat([calibrate, tested])
+        past = pl.concat([calibrate, _with_truth(panel, tested)])
         seen = past["row"].to_numpy()
         asked, place = np.unique(panel.dates[rows], return_inverse=True)
         offsets = rolling_offsets(
@@ -127,6 +131,11 @@ def _with_intervals(
         )[place]
     bands = apply(_centre(tested), spread[rows], offsets, target.limits)
     return tested.with_columns(pl.Series(q, bands[:, i]) for i, q in enumerate(QUANTILE_COLUMNS))
+
+
+def _with_truth(panel: PanelArrays, frame: pl.DataFrame) -> pl.DataFrame:
+    """Returns the rows that have a target; at a further horizon some may lack one for ever."""
+    return frame.filter(pl.Series(np.isfinite(panel.target[frame["row"].to_numpy()])))
 
 
 def _centre(frame: pl.DataFrame) -> Floats:

@@ -13,7 +13,7 @@ from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frame
 from tasks.lake.factors import index_prices
 from tasks.lake.panel import panel_arrays
 from tasks.lake.store import read_reference
-from tasks.lake.target_spec import TargetSpec
+from tasks.lake.target_spec import TargetSpec, further_name
 from tasks.lake.task import cached_stage
 
 # The portfolio whose daily returns stand for the trial.
@@ -37,29 +37,48 @@ def evaluate_folds(
     spec: EvaluationSpec,
     head: str,
 ) -> Artifact:
-    """Writes predictions, daily scores, equity and learning curves, and the summary of all."""
+    """Writes predictions, daily scores, equity and learning curves, and the summary of all.
+
+    Predictions of a further horizon are a table of their own, such as `predictions_5`, and so are
+    the offsets of its intervals.
+    """
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    fits = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in folds]
-    nulls = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in baselines]
-    predictions = assemble(panel, target, network, fits, nulls, head, spec.calibration_sessions)
+    fits, nulls = _forecasts(root, folds), _forecasts(root, baselines)
+    sessions = spec.calibration_sessions
+    predictions = assemble(panel, target, network, fits, nulls, head, sessions)
+    further = {}
+    for horizon in target.also:
+        own = _forecasts(root, folds, further_name("forecasts", horizon))
+        further[horizon] = assemble(
+            panel.at(horizon), target.at(horizon), network, own, [], head, sessions
+        )
     index = None
     if benchmark is not None and benchmark.rows:
         index = index_prices(read_reference(lake, benchmark))
     prices = features.frame(root, "panel.parquet")
-    result = evaluate(predictions.frame, prices, index, target, spec, network, head)
+    frames = {horizon: made.frame for horizon, made in further.items()}
+    result = evaluate(predictions.frame, prices, index, target, spec, network, head, frames)
     summary = {
         **result.summary,
         "offsets": predictions.offsets,
+        "further_offsets": {str(horizon): made.offsets for horizon, made in further.items()},
         "trial": _trial(result.summary, result.equity, network),
     }
     tables = {
         "predictions": predictions.frame,
+        **{further_name("predictions", horizon): frame for horizon, frame in frames.items()},
         "daily": result.daily,
         "equity": result.equity,
         "curves": _curves(root, folds),
     }
     parents = (features.sha256, *(a.sha256 for a in (*folds, *baselines)))
     return write_artifact(root, "evaluation", key, write_frames(tables, summary), parents)
+
+
+def _forecasts(
+    root: Path, artifacts: list[Artifact], name: str = "forecasts"
+) -> list[tuple[int, pl.DataFrame]]:
+    return [(a.read_json(root)["fold"], a.frame(root, f"{name}.parquet")) for a in artifacts]
 
 
 def _trial(summary: dict[str, Any], equity: pl.DataFrame, network: str) -> dict[str, Any]:

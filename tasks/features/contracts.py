@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from models.errors import DataError
 from tasks.features.spec import FeatureSpec
 from tasks.lake.contracts import require
+from tasks.lake.target_spec import TargetSpec
 
 _MEND = "mend what made it"
 
@@ -32,8 +33,8 @@ PANEL = pa.DataFrameSchema(
 )
 
 
-def feature_schema(spec: FeatureSpec) -> pa.DataFrameSchema:
-    """Returns the schema of the feature frame that `spec` leads to."""
+def feature_schema(spec: FeatureSpec, target: TargetSpec) -> pa.DataFrameSchema:
+    """Returns the schema of the feature frame that `spec` and `target` lead to."""
     return pa.DataFrameSchema(
         _KEYS
         | dict.fromkeys(spec.features, pa.Column(pl.Float32, nullable=True))
@@ -42,7 +43,7 @@ def feature_schema(spec: FeatureSpec) -> pa.DataFrameSchema:
             "momentum": pa.Column(pl.Float64, nullable=True),
             "reversal": pa.Column(pl.Float64, nullable=True),
             "bars_seen": pa.Column(pl.Int64),
-            "target": pa.Column(pl.Float64, nullable=True),
+            **{name: pa.Column(pl.Float64, nullable=True) for name in target.columns},
             "label_end": pa.Column(pl.Date, nullable=True),
             "exchange": pa.Column(pl.String),
             "sector": pa.Column(pl.String, nullable=True),
@@ -88,9 +89,10 @@ def symbol_lengths(frame: pl.DataFrame) -> NDArray[np.int64]:
     return np.diff(changes, prepend=-1, append=frame.height - 1)
 
 
-def check_features(frame: pl.DataFrame, spec: FeatureSpec) -> None:
-    """Raises DataError unless `frame` is the feature frame of `spec`; a masked feature is NaN."""
-    require(feature_schema(spec), frame.lazy(), "The feature frame breaks its contract", _MEND)
+def check_features(frame: pl.DataFrame, spec: FeatureSpec, target: TargetSpec) -> None:
+    """Raises DataError unless `frame` is that of `spec` and `target`; a masked feature is NaN."""
+    schema = feature_schema(spec, target)
+    require(schema, frame.lazy(), "The feature frame breaks its contract", _MEND)
     _check_keys(frame, symbol_lengths(frame), "feature frame")
     wild = frame.select((_FLOATS.is_infinite()).sum()).row(0, named=True)
     for column, rows in wild.items():

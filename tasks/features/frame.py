@@ -14,6 +14,7 @@ from functools import partial
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 from numpy.typing import NDArray
 
 from models.errors import DataError, some_of
@@ -40,6 +41,9 @@ _ALWAYS_MADE = (
     Feature("momentum", INDICATORS["momentum"], (21, 252)),
     Feature("reversal", INDICATORS["log_return"], (5,)),
 )
+
+# What `label` makes, of every horizon; no feature has such a name.
+_LABELS = cs.matches(r"^(label|label_end|reference)(_\d+)?$")
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def feature_frame(
             columns = columns.with_columns(exchange=pl.lit(name))
             if newest is None:
                 labels = label(recent, exchange.sessions, target, columns["volatility"], benchmark)
-                columns = columns.hstack(labels.select("label", "label_end", "reference"))
+                columns = columns.hstack(labels.select(_LABELS))
             pieces.append(columns)
     if not pieces:
         raise DataError(
@@ -109,15 +113,15 @@ def feature_frame(
     member, sector = member_rows(spells, frame), sector_rows(spells, frame)
     frame = transformed(frame, features, member, sector).with_columns(member, sector)
     if newest is None:
-        related = relate(frame, target).select("target", "label_end")
-        frame = frame.drop("label", "label_end", "reference").hstack(related)
+        related = relate(frame, target).drop("symbol", "date")
+        frame = frame.drop(_LABELS).hstack(related)
     else:
         frame = frame.filter(pl.int_range(pl.len()).reverse().over("symbol") < newest)
-        unknown = {"target": pl.lit(None, pl.Float64), "label_end": pl.lit(None, pl.Date)}
-        frame = frame.with_columns(**unknown)
+        unknown = [pl.lit(None, pl.Float64).alias(name) for name in target.columns]
+        frame = frame.with_columns(*unknown, label_end=pl.lit(None, pl.Date))
     said = ("exchange", "sector", "member")
     frame = frame.select(pl.exclude(said), *said)
-    check_features(frame.drop("member"), spec)
+    check_features(frame.drop("member"), spec, target)
     return frame
 
 

@@ -10,6 +10,9 @@ And its span ends on a session fixed beforehand, even where a barrier is touched
 of the rows before a border, purging would keep those that touched and drop those that did not.
 
 A target never changes once it is there: it hangs on no bar after its `label_end`.
+
+Each further horizon of a target is labelled and related by itself, in the same way. A row's targets
+come all together, when the longest label is known: `label_end` is that session.
 """
 
 import math
@@ -24,7 +27,7 @@ from models.errors import UsageError
 from models.intervals import VOLATILITY_FLOOR
 from tasks.features.ahead import SessionRows
 from tasks.features.barriers import first_touches
-from tasks.lake.target_spec import TargetSpec
+from tasks.lake.target_spec import TargetSpec, further_name
 
 Floats = NDArray[np.float64]
 
@@ -39,6 +42,8 @@ def label(
     benchmark: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
     """Returns symbol, date, label, label_end and reference, one row for each bar of the panel.
+
+    Those of a further horizon have its number behind their names, such as label_5.
 
     `label` is, with h the horizon and null where a bar it needs is missing or masked:
 
@@ -74,24 +79,19 @@ def label(
             "target.excess='benchmark' needs a benchmark, and the provider has none; name one "
             "with provider.benchmark or take target.excess='universe'."
         )
-    rows = SessionRows(panel, sessions, _reach(spec))
-    if spec.kind == "triple_barrier":
-        values = _barrier_labels(panel, rows, spec, _floats(volatility))
-    else:
-        values = _log_returns(panel, rows, spec)
-    due = pl.Series("label_end", sessions, dtype=pl.Date).gather(rows.due(_reach(spec)))
-    labelled = panel.select("symbol", "date").with_columns(
-        pl.Series("label", values).fill_nan(None), due
-    )
-    nothing = pl.lit(None, pl.Float64).alias("reference")
-    if benchmark is None or spec.excess != "benchmark":
-        return labelled.with_columns(nothing)
-    own = _log_returns_of(benchmark, sessions, spec)
-    return labelled.join(own, on="date", how="left", maintain_order="left")
+    made = panel.select("symbol", "date")
+    for horizon in spec.horizons:
+        one = _label(panel, sessions, spec.at(horizon), volatility, benchmark)
+        made = made.with_columns(one[c].alias(n) for c, n in _names(spec, horizon).items())
+    return made
 
 
 def relate(frame: pl.DataFrame, spec: TargetSpec) -> pl.DataFrame:
     """Returns symbol, date, target and label_end of all symbols, in the order of `frame`.
+
+    Of further horizons too: `TargetSpec.columns` between date and label_end. Without a target at
+    the main horizon, or before the longest label is known, a row has none of them; what a further
+    horizon alone lacks for ever, such as a bar at its end, is null there alone.
 
     1. Excess: the label minus the mean of the members' labels of the same date, or minus
        `reference`.
@@ -109,18 +109,69 @@ def relate(frame: pl.DataFrame, spec: TargetSpec) -> pl.DataFrame:
             sorted by symbol and date; other columns are left alone.
         spec: what to make of the labels.
     """
-    needed = ("symbol", "date", "label", "label_end", "reference", "member", "volatility")
-    made = frame.select(name for name in needed if name in frame.columns)
-    made = made.with_columns(target=_finite(pl.col("label")))
-    # Step by step: polars would compute a nested expression anew wherever it stands.
-    for step in (_exceeding, _scaled, _formed):
-        made = step(made, spec)
+    made = frame.select("symbol", "date")
+    for horizon, name in zip(spec.horizons, spec.columns, strict=True):
+        one = _relate(frame, spec, horizon)
+        made = made.with_columns(one["target"].alias(name))
+        # Where the longest label is known, so are the others.
+        if horizon == spec.longest:
+            made = made.with_columns(one["label_end"])
     known = pl.col("target").is_not_null() & pl.col("label_end").is_not_null()
     return made.select(
         "symbol",
         "date",
-        *(pl.when(known).then(name).alias(name) for name in ("target", "label_end")),
+        *(pl.when(known).then(name).alias(name) for name in (*spec.columns, "label_end")),
     )
+
+
+def _names(spec: TargetSpec, horizon: int) -> dict[str, str]:
+    """Returns what the columns of one horizon's labels are called among those of all."""
+    names = ("label", "label_end", "reference")
+    if horizon == spec.horizon:
+        return {name: name for name in names}
+    return {name: further_name(name, horizon) for name in names}
+
+
+def _label(
+    panel: pl.DataFrame,
+    sessions: Sequence[date],
+    spec: TargetSpec,
+    volatility: pl.Series,
+    benchmark: pl.DataFrame | None,
+) -> pl.DataFrame:
+    """Returns label, label_end and reference of one horizon."""
+    rows = SessionRows(panel, sessions, _reach(spec))
+    if spec.kind == "triple_barrier":
+        values = _barrier_labels(panel, rows, spec, _floats(volatility))
+    else:
+        values = _log_returns(panel, rows, spec)
+    due = pl.Series("label_end", sessions, dtype=pl.Date).gather(rows.due(_reach(spec)))
+    labelled = panel.select("symbol", "date").with_columns(
+        pl.Series("label", values).fill_nan(None), due
+    )
+    nothing = pl.lit(None, pl.Float64).alias("reference")
+    if benchmark is None or spec.excess != "benchmark":
+        return labelled.with_columns(nothing)
+    own = _log_returns_of(benchmark, sessions, spec)
+    return labelled.join(own, on="date", how="left", maintain_order="left")
+
+
+def _relate(frame: pl.DataFrame, spec: TargetSpec, horizon: int) -> pl.DataFrame:
+    """Returns target and label_end of one horizon.
+
+    Here label_end is there for masked targets too, and null where it is not yet known whether there
+    will be one.
+    """
+    names = {name: of_it for of_it, name in _names(spec, horizon).items()}
+    needed = ("symbol", "date", *names, "member", "volatility")
+    made = frame.select(name for name in needed if name in frame.columns).rename(
+        names, strict=False
+    )
+    made = made.with_columns(target=_finite(pl.col("label")))
+    # Step by step: polars would compute a nested expression anew wherever it stands.
+    for step in (_exceeding, _scaled, _formed):
+        made = step(made, spec.at(horizon))
+    return made
 
 
 def _exceeding(frame: pl.DataFrame, spec: TargetSpec) -> pl.DataFrame:
@@ -153,7 +204,8 @@ def _formed(frame: pl.DataFrame, spec: TargetSpec) -> pl.DataFrame:
 def _among_members(frame: pl.DataFrame) -> pl.DataFrame:
     """Returns the frame with `peers`, the members' targets, and `count`, how many a date has.
 
-    A target that hangs on them needs two, and is known when the last of all members' labels is.
+    A target that hangs on them needs two, and is known when the last of all members' labels is:
+    that is its label_end.
     """
     late = pl.when("member").then("label_end")
     frame = frame.with_columns(
@@ -162,10 +214,11 @@ def _among_members(frame: pl.DataFrame) -> pl.DataFrame:
         unripe=(pl.col("member") & pl.col("label_end").is_null()).any().over("date"),
     )
     frame = frame.with_columns(count=pl.col("peers").count().over("date"))
-    ripe = ~pl.col("unripe") & pl.col("label_end").is_not_null() & (pl.col("count") > 1)
+    ripe = ~pl.col("unripe") & pl.col("label_end").is_not_null()
+    there = ripe & (pl.col("count") > 1)
     return frame.with_columns(
-        pl.when(ripe).then("target").alias("target"),
-        pl.when(ripe).then("peers").alias("peers"),
+        pl.when(there).then("target").alias("target"),
+        pl.when(there).then("peers").alias("peers"),
         label_end=pl.when(ripe).then(pl.max_horizontal("label_end", "last")),
     )
 

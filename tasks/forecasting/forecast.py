@@ -8,6 +8,7 @@
    was divided by it: what is published is a log return. The score, which orders, stays as it was
    evaluated.
 4. Each forecast says how far its newest features lie from those that the network was fitted on.
+5. All this is done for every horizon of the target; each has intervals and ranks of its own.
 """
 
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ from tasks.lake.target_spec import TargetSpec
 
 @dataclass(frozen=True)
 class EnsembleForecast:
-    """What a bundle's networks say, in the unit of its target.
+    """What a bundle's networks say at one horizon, in the unit of its target.
 
     Attributes:
         head: kind of the networks' head.
@@ -61,10 +62,11 @@ def forecast(
         device: Where the networks run.
 
     Returns:
-        symbol; score, for ordering, in the unit of the bundle's target; mean and q05 … q95 in the
-        unit of its published target, null where the head has none; rank (1 is the highest score);
-        distance of the newest features from those fitted on, in multiples of what is called novel,
-        and novel, both null where the bundle holds no statistics of them. Sorted by rank.
+        symbol; horizon, in sessions; score, for ordering, in the unit of the bundle's target; mean
+        and q05 … q95 in the unit of its published target, null where the head has none; rank at
+        that horizon (1 is the highest score); distance of the newest features from those fitted
+        on, in multiples of what is called novel, and novel, both null where the bundle holds no
+        statistics of them. The main horizon comes first; each is sorted by rank.
 
     Raises:
         DataError: No symbol has a complete window at the cutoff, or a forecast is unfit.
@@ -79,32 +81,35 @@ def forecast(
             f"No symbol has {lookback} complete feature rows ending on {cutoff}; the newest bar "
             f"is of {seen['date'].max()!s}. Ingest the session first, or take another --as-of."
         )
-    made = ensemble_forecast(bundle, panel, ends, device)
-    frame = pl.DataFrame(
-        {
-            "symbol": [panel.symbols[code] for code in panel.symbol[ends]],
-            "score": made.score,
-            **_published(manifest, made, panel.volatility[ends]),
-        },
-        schema_overrides=dict.fromkeys(("mean", *QUANTILE_COLUMNS), pl.Float64),
-    )
-    frame = frame.with_columns(_novelty(manifest, panel, ends))
-    # Ties go by symbol, so that a rank never depends on the order of rows.
-    ranked = frame.sort(["score", "symbol"], descending=[True, False])
-    ranks = pl.int_range(1, pl.len() + 1, dtype=pl.Int64)
-    numbered = ranked.with_columns(rank=ranks)
+    novelty = _novelty(manifest, panel, ends)
+    pieces = []
+    for horizon, made in ensemble_forecasts(bundle, panel, ends, device).items():
+        frame = pl.DataFrame(
+            {
+                "symbol": [panel.symbols[code] for code in panel.symbol[ends]],
+                "horizon": pl.repeat(horizon, len(ends), dtype=pl.Int64, eager=True),
+                "score": made.score,
+                **_published(manifest, horizon, made, panel.volatility[ends]),
+            },
+            schema_overrides=dict.fromkeys(("mean", *QUANTILE_COLUMNS), pl.Float64),
+        )
+        # Ties go by symbol, so that a rank never depends on the order of rows.
+        ranked = frame.with_columns(novelty).sort(["score", "symbol"], descending=[True, False])
+        pieces.append(ranked.with_columns(rank=pl.int_range(1, pl.len() + 1, dtype=pl.Int64)))
+    numbered = pl.concat(pieces)
     return check_forecast(numbered.select(pl.exclude("distance", "novel"), "distance", "novel"))
 
 
-def ensemble_forecast(
+def ensemble_forecasts(
     bundle: Bundle, panel: PanelArrays, ends: np.ndarray, device: torch.device
-) -> EnsembleForecast:
-    """Returns the mean of the forecasts that the bundle's weight sets make of windows [n].
+) -> dict[int, EnsembleForecast]:
+    """Returns by horizon the mean of the forecasts of the bundle's weight sets of windows [n].
 
     It is the mean of their point forecasts, as the folds were evaluated: chances of a direction
     are averaged, not their logits.
     """
     manifest = bundle.manifest
+    horizons = TargetSpec.model_validate(manifest["target"]).horizons
     scaler = Scaler(**manifest["scaler"])
     known = manifest.get("known", [])
     # A bundle from before there were covariates has no levels.
@@ -119,30 +124,37 @@ def ensemble_forecast(
     )
     options: dict[str, Any] = {"head": "mean", **manifest["network"], "n_symbols": len(known)}
     options["covariates"] = 0 if covariates is None else covariates.shape[1]
+    options["horizons"] = len(horizons)
     kind, head = options.pop("kind"), options["head"]
     if head == "quantiles":
         options["levels"] = QUANTILES
     network = build_network(kind, inputs=len(panel.names), **options).to(device)
     lookback = int(manifest["lookback"])
     raws = [predict_ensemble(network, [one], scaled, ends, lookback) for one in bundle.weights]
-    # A chance and a rank's score are free of the label's scale.
-    scale = scaler.target_scale if head in ("mean", "quantiles") else 1.0
-    points = [np.asarray(point(head, raw), np.float64)[:, 0] for raw in raws]
-    quantiles = np.mean(raws, axis=0)[:, 0] * scale if head == "quantiles" else None
-    return EnsembleForecast(head, np.mean(points, axis=0) * scale, quantiles)
+    found = {}
+    for place, horizon in enumerate(horizons):
+        # A chance and a rank's score are free of the label's scale.
+        scale = scaler.target_scales[place] if head in ("mean", "quantiles") else 1.0
+        points = [np.asarray(point(head, raw), np.float64)[:, place] for raw in raws]
+        quantiles = np.mean(raws, axis=0)[:, place] * scale if head == "quantiles" else None
+        found[horizon] = EnsembleForecast(head, np.mean(points, axis=0) * scale, quantiles)
+    return found
 
 
 def _published(
-    manifest: dict[str, Any], made: EnsembleForecast, volatility: Floats
+    manifest: dict[str, Any], horizon: int, made: EnsembleForecast, volatility: Floats
 ) -> dict[str, Floats | None]:
     """Returns mean and quantiles in the unit of the published target, None where there is none."""
-    target = TargetSpec.model_validate(manifest["target"])
+    whole = TargetSpec.model_validate(manifest["target"])
+    target, calibration = whole.at(horizon), manifest["calibration"]
     spread = floored(volatility)
     mean = made.score if target.has_mean(made.head) else None
     centre = mean if mean is not None else made.quantiles
     bands = None
     if centre is not None:
-        offsets = np.array([manifest["calibration"]["offsets"][q] for q in QUANTILE_COLUMNS])
+        main = horizon == whole.horizon
+        by_level = calibration["offsets"] if main else calibration["further"][str(horizon)]
+        offsets = np.array([by_level[q] for q in QUANTILE_COLUMNS])
         bands = apply(centre, target.spread(volatility), offsets, target.limits)
         bands = target.to_published(bands, spread)
     return {

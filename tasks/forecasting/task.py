@@ -18,6 +18,10 @@ def make_forecast(
     make_deterministic()
     opened = load_bundle(root / bundle.uri)
     made = forecast(opened, features.frame(root), cutoff, resolve_device(device))
-    facts = {"model": opened.manifest["id"], "cutoff": str(cutoff), "symbols": made.height}
+    facts = {
+        "model": opened.manifest["id"],
+        "cutoff": str(cutoff),
+        "symbols": made["symbol"].n_unique(),
+    }
     fill = write_frames({"frame": made}, facts)
     return write_artifact(root, "forecast", key, fill, (bundle.sha256, features.sha256))

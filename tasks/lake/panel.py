@@ -1,13 +1,15 @@
 """The panel as arrays, and the rows a window may end on. Windows themselves are never made here."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 
 from models.errors import DataError
+from tasks.lake.target_spec import TARGET_COLUMNS
 
 # What a spell says of a symbol, by the column of the feature frame.
 _SAID = ("sector", "exchange")
@@ -28,12 +30,15 @@ class PanelArrays:
     Attributes:
         features: [N, F] float32, NaN where masked.
         target: [N] float64, NaN where the label has not matured or is masked.
+        also: [N, A] float64, the targets of the further horizons; NaN wherever `target` is.
+        further: [A] these horizons, in sessions.
         volatility: [N] float64, one-bar standard deviation known at each row.
         momentum: [N] float64, log return of a year without its last month; NaN in its warm-up.
         reversal: [N] float64, log return of the last 5 bars; NaN in its warm-up.
         symbol: [N] int32 codes into `symbols`.
         dates: [N] datetime64[D].
-        label_end: [N] datetime64[D], session by whose close the label is known, NaT where none.
+        label_end: [N] datetime64[D], session by whose close the row's labels, of all horizons, are
+            known; NaT where there are none.
         window_ends: [N] bool, whether a full window of unmasked rows of one symbol ends here, at
             a row whose volatility is known and on which the symbol is a member of the universe.
         said: what the symbol's spell says on each row, by name: sector, exchange.
@@ -41,6 +46,7 @@ class PanelArrays:
 
     features: np.ndarray
     target: np.ndarray
+    also: np.ndarray
     volatility: np.ndarray
     momentum: np.ndarray
     reversal: np.ndarray
@@ -51,6 +57,17 @@ class PanelArrays:
     symbols: tuple[str, ...]
     names: tuple[str, ...]
     said: Mapping[str, Said]
+    further: tuple[int, ...] = ()
+
+    @property
+    def labels(self) -> np.ndarray:
+        """The targets of all horizons, the main one first [N, 1 + A]."""
+        return np.column_stack([self.target, self.also])
+
+    def at(self, horizon: int) -> "PanelArrays":
+        """Returns the panel with the target of one of the further horizons in place of the main."""
+        own = self.also[:, self.further.index(horizon)]
+        return replace(self, target=own, also=self.also[:, :0], further=())
 
     def rows(self, start: date, end: date, labels_known_by: date | None = None) -> np.ndarray:
         """Returns the rows dated `start` … `end` on which a window ends, ascending.
@@ -77,7 +94,8 @@ def panel_arrays(
     """Returns the arrays of a feature frame and marks where windows may end.
 
     Args:
-        frame: A feature frame (see `tasks/features/contracts.py`), sorted by symbol and date.
+        frame: A feature frame (see `tasks/features/contracts.py`), sorted by symbol and date; its
+            columns tell the further horizons.
         features: Feature columns in the order the network sees them.
         lookback: Length of a window in bars.
         earlier_bars: Bars a symbol must have before a row for the row to be used.
@@ -104,9 +122,11 @@ def panel_arrays(
             f"(longest history: {int(frame['bars_seen'].max() or 0) + 1} bars); "  # type: ignore[arg-type]
             "use a longer history or a shorter lookback."
         )
+    further = frame.select(cs.matches(TARGET_COLUMNS) - cs.by_name("target"))
     return PanelArrays(
         features=values,
         target=frame["target"].to_numpy().astype(np.float64),
+        also=further.to_numpy().astype(np.float64).reshape(frame.height, further.width),
         volatility=volatility,
         momentum=frame["momentum"].to_numpy().astype(np.float64),
         reversal=frame["reversal"].to_numpy().astype(np.float64),
@@ -117,6 +137,7 @@ def panel_arrays(
         symbols=tuple(frame["symbol"].unique(maintain_order=True).to_list()),
         names=features,
         said={name: _said(frame[name]) for name in _SAID},
+        further=tuple(int(name.removeprefix("target_")) for name in further.columns),
     )
 
 

@@ -5,7 +5,7 @@ evaluation judges in its unit, and what is published says what was forecast.
 """
 
 import math
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,15 @@ Floats = NDArray[np.float64]
 
 _MADE_OF_A_RETURN = ("excess", "scale", "form", "dead_zone")
 _BARRIERS = ("barrier_up", "barrier_down")
+
+# What `TargetSpec.columns` are called, whatever the horizons.
+TARGET_COLUMNS = r"^target(_\d+)?$"
+Horizon = Annotated[int, Field(ge=1, le=60)]
+
+
+def further_name(name: str, horizon: int) -> str:
+    """Returns what `name` is called where it is of a further horizon, such as target_5."""
+    return f"{name}_{horizon}"
 
 
 class TargetSpec(BaseModel):
@@ -29,7 +38,16 @@ class TargetSpec(BaseModel):
         "sessions later; close_to_close: from this session's close, at which nobody can trade any "
         "more; triple_barrier: which barrier the price touches first, +1, -1, or 0 for neither.",
     )
-    horizon: int = Field(1, ge=1, le=60, description="Sessions that the target spans, in bars.")
+    horizon: Horizon = Field(
+        1,
+        description="Sessions that the target spans, in bars: the main horizon, which is judged "
+        "and traded.",
+    )
+    also: tuple[Horizon, ...] = Field(
+        (),
+        description="Further horizons that the same network forecasts, in bars; a row learns from "
+        "its labels once the longest is known.",
+    )
     excess: Literal["none", "universe", "benchmark"] = Field(
         "none",
         description="What is subtracted: universe takes the mean over the members of the date, "
@@ -70,6 +88,11 @@ class TargetSpec(BaseModel):
                 "for kind='triple_barrier', whose label is the barrier touched first",
                 "choose a kind that is a return",
             )
+            self._refuse(
+                ("also",),
+                "for kind='triple_barrier', whose barriers belong to one horizon",
+                "choose a kind that is a return",
+            )
         else:
             self._refuse(
                 _BARRIERS,
@@ -84,6 +107,18 @@ class TargetSpec(BaseModel):
             )
         return self
 
+    @model_validator(mode="after")
+    def _names_each_horizon_once(self) -> Self:
+        twice = next((h for h in self.also if self.also.count(h) > 1), None)
+        if twice is not None:
+            raise ValueError(f"also={self.also} names {twice} more than once; name it once.")
+        if self.horizon in self.also:
+            raise ValueError(
+                f"also={self.also} names horizon={self.horizon}, which is forecast anyway; leave "
+                "it out."
+            )
+        return self
+
     def _refuse(self, names: tuple[str, ...], why: str, instead: str) -> None:
         """Raises ValueError where a field is not at its default, so that it was meant."""
         for name in names:
@@ -92,6 +127,25 @@ class TargetSpec(BaseModel):
                 raise ValueError(
                     f"{name}={met!r} means nothing {why}; leave it at {default!r} or {instead}."
                 )
+
+    @property
+    def horizons(self) -> tuple[int, ...]:
+        """All horizons, the main one first."""
+        return (self.horizon, *self.also)
+
+    @property
+    def longest(self) -> int:
+        """The longest horizon, by which rows are purged."""
+        return max(self.horizons)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What a feature frame calls the targets of `horizons`: target, target_5, …"""
+        return ("target", *(further_name("target", horizon) for horizon in self.also))
+
+    def at(self, horizon: int) -> "TargetSpec":
+        """Returns the target of one of the horizons alone."""
+        return self.model_copy(update={"horizon": horizon, "also": ()})
 
     @property
     def unit(self) -> Unit:

@@ -74,12 +74,14 @@ def _head(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 def _made_from(manifest: Mapping[str, Any], target: TargetSpec) -> str:
     features = manifest["features"]
+    also = ", ".join(map(str, target.also))
+    further = f"- Further horizons, by the same network: {also} sessions\n" if also else ""
     return f"""## Data, target and features
 
 - Universe: {_text(manifest.get("universe"))}
 - Training span: {_text(manifest.get("train_span"))}
 - Target: {_text(target.name)}: {_text(target.meaning)}; traded at the next open at the earliest
-- Unit of forecasts and errors: {_text(target.unit)}
+{further}- Unit of forecasts and errors: {_text(target.unit)}
 - Lookback: {_text(manifest["lookback"])} bars
 - Features ({len(features)}): {", ".join(f"`{_code(name)}`" for name in features)}"""
 
@@ -122,8 +124,7 @@ def _metrics(summary: Mapping[str, Any], measure: Measure) -> str:
         ]
         for row in summary["models"]
     ]
-    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
-    table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    table = _table(head, rows)
     return f"""## Metrics
 
 **The metrics belong to the procedure, not to these weights**: they were measured out of sample on \
@@ -131,7 +132,32 @@ the test spans of {_text(span["folds"])} walk-forward folds, {_text(span["first"
 {_text(span["last"])} ({decimal(span["dates"], 0)} dates, {decimal(span["symbols"], 0)} symbols), \
 with other weights than the ones published here. Intervals in brackets are bootstrapped over dates.
 
+{table}{_horizons(summary, kind)}"""
+
+
+def _horizons(summary: Mapping[str, Any], kind: str) -> str:
+    rows = [
+        [
+            str(row["horizon"]) + (" (**suspected leak**)" if row["suspected_leak"] else ""),
+            estimate(row["ic"], decimal, digits=4, signed=True),
+            estimate(row["rank_ic"], decimal, digits=4, signed=True),
+            estimate(row["coverage_90"], percent),
+        ]
+        for row in summary.get("horizons", [])
+    ]
+    if not rows:
+        return ""
+    table = _table(["Horizon", kind, f"Rank {kind}", "Inside 90 % band"], rows)
+    return f"""
+
+The further horizons of the same network on the same dates; they have no part in the verdict:
+
 {table}"""
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _intervals(target: TargetSpec, head: str) -> str:

@@ -26,8 +26,8 @@ def ledger_rows(
     the published ones: a return that was divided by its volatility stands there as a return.
 
     Args:
-        forecast: symbol, score, mean, q05 … q95 (null where the head has none), rank; columns that
-            the ledger does not keep are left alone.
+        forecast: symbol, horizon, score, mean, q05 … q95 (null where the head has none), rank;
+            columns that the ledger does not keep are left alone.
         manifest: The manifest of the bundle that made it.
         cutoff: The last session it saw.
         known_by: The clock it read the lake by.
@@ -44,7 +44,6 @@ def ledger_rows(
         pl.lit(target.unit).alias("unit"),
         pl.lit("live" if live else "replay").alias("origin"),
         pl.lit(cutoff).alias("cutoff"),
-        pl.lit(target.horizon, pl.Int64).alias("horizon"),
         pl.lit(tradable).alias("tradable"),
         pl.lit(known_by).alias("known_by"),
     ).select(list(FORECASTS.columns))
@@ -70,11 +69,18 @@ def not_forecast(
     return reasons
 
 
-def published(lake: Lake, model: str, cutoff: date, known_by: datetime) -> pl.DataFrame:
-    """Returns the ledger's rows of one model for one night, best rank first."""
+def published(
+    lake: Lake, model: str, cutoff: date, known_by: datetime, horizon: int | None = None
+) -> pl.DataFrame:
+    """Returns the ledger's rows of one model for one night, best rank first.
+
+    With `horizon`, only those of that one.
+    """
     ledger = lake.read("forecasts", cutoff=cutoff, known_by=known_by)
     mine = (pl.col("model") == model) & (pl.col("cutoff") == cutoff)
-    return ledger.filter(mine).sort("rank")
+    if horizon is not None:
+        mine &= pl.col("horizon") == horizon
+    return ledger.filter(mine).sort("rank", "horizon")
 
 
 def recorded_clock(lake: Lake, model: str, cutoff: date, now: datetime) -> datetime:

@@ -73,6 +73,7 @@ def build_manifest(
         "novelty": refit.get("novelty"),
         "calibration": {
             "offsets": summary["offsets"],
+            "further": summary.get("further_offsets", {}),
             "source": calibrated if summary["offsets"] else "the head has no intervals",
         },
         "fingerprint": fingerprint,

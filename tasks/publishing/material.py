@@ -82,6 +82,8 @@ def _facts(
         "Device": str(manifest["fingerprint"].get("device", "–")),
         "Lake known by": manifest["tables"][0]["known_by"],
     }
+    if target.also:
+        facts["Further horizons"] = f"{', '.join(map(str, target.also))} sessions"
     if night is not None:
         facts["Night known by"] = str(night["known_by"][0])
     return facts

@@ -17,7 +17,8 @@ def with_novelty(tonight: pl.DataFrame, made: pl.DataFrame) -> pl.DataFrame:
         tonight: rows of the ledger, of one night and model.
         made: the forecast as it was made, with the columns symbol, distance and novel.
     """
-    looks = made.select("symbol", "distance", "novel")
+    # A symbol has one set of features, whatever the horizons.
+    looks = made.select("symbol", "distance", "novel").unique("symbol")
     return tonight.join(looks, on="symbol", how="left", maintain_order="left")
 
 
@@ -29,13 +30,14 @@ def unlike_training(forecasts: pl.DataFrame) -> str | None:
     """
     if "novel" not in forecasts.columns:
         return None
-    odd = forecasts.filter("novel").sort("distance", "symbol", descending=[True, False])
+    symbols = forecasts.unique("symbol")
+    odd = symbols.filter("novel").sort("distance", "symbol", descending=[True, False])
     if odd.is_empty():
         return None
     told = [f"{symbol} ({far:.1f})" for symbol, far in odd.select("symbol", "distance").rows()]
     more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
     return (
-        f"{odd.height} of {forecasts.height} symbols look unlike anything in training: "
+        f"{odd.height} of {symbols.height} symbols look unlike anything in training: "
         f"{', '.join(told[:_NAMED])}{more}. In brackets is their distance in multiples of the one "
         "that 99.9 % of the fitted rows stay within; a forecast for them is an extrapolation."
     )

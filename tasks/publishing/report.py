@@ -47,8 +47,8 @@ class ReportMaterial:
         equity: portfolio, date, equity, drawdown and the rest of the ledger.
         curves: fold, seed, epoch, fit_loss, stop_loss.
         predictions: the out-of-sample predictions of all models.
-        forecasts: tonight's forecasts in the published target's unit, with `distance` and
-            `novel` where they are known, or None where none were made.
+        forecasts: tonight's forecasts of the main horizon in the published target's unit, with
+            `distance` and `novel` where they are known, or None where none were made.
         target: what the model was fitted to and is judged by.
         model: the model's facts; `id` and `state` stand in the heading.
         notes: honest limits in plain words.
@@ -77,6 +77,8 @@ def render_report(material: ReportMaterial) -> str:
     """Returns the whole page as HTML, ready to be written to a file and opened offline."""
     summary = material.summary
     network = summary["network"]
+    # An evaluation from before there were further horizons has none.
+    horizons = summary.get("horizons", [])
     own = material.predictions.filter(pl.col("model") == network)
     symbols = charts.shown_symbols(own, material.forecasts)
     kind = "ts_ic" if summary["ic_kind"] == "ts_ic" else "IC"
@@ -96,7 +98,8 @@ def render_report(material: ReportMaterial) -> str:
             tonights=in_basis_points(material.target.published.unit),
             network=_own_scores(summary),
             headline=HEADLINES[summary["verdict"]["label"]],
-            leaks=[row["name"] for row in summary["models"] if row["suspected_leak"]],
+            horizons=horizons,
+            leaks=[r["name"] for r in [*summary["models"], *horizons] if r["suspected_leak"]],
             ranking=_ranking(material.forecasts),
             drawn=drawn,
             symbols=symbols,

@@ -132,6 +132,8 @@ def write_report(
 ) -> Path:
     """Writes the HTML report below `reports/`, and its gist as Prefect artifacts for the UI.
 
+    Of the night's forecasts both show the main horizon.
+
     Args:
         root: The data root.
         lake: The lake's address.
@@ -142,8 +144,8 @@ def write_report(
         forecast: The night's forecast as it was made, which says what looks unlike training.
     """
     opened = load_bundle(root / bundle.uri)
-    model = opened.manifest["id"]
-    tonight = None if cutoff is None else published(Lake(lake), model, cutoff, now)
+    model, main = opened.manifest["id"], opened.manifest["target"]["horizon"]
+    tonight = None if cutoff is None else published(Lake(lake), model, cutoff, now, main)
     if tonight is not None and forecast is not None:
         tonight = with_novelty(tonight, forecast.frame(root))
     material = report_material(root, opened, tonight, _lost(lake, opened.manifest, now))

@@ -23,6 +23,7 @@ from models.weights import time_decay, uniqueness
 from tasks.lake.covariates import Levels, levels_of, one_hot
 from tasks.lake.panel import PanelArrays
 from tasks.lake.tables import QUANTILE_COLUMNS
+from tasks.lake.target_spec import further_name
 from tasks.training.baseline_spec import BaselineSpec
 from tasks.training.network_spec import NetworkSpec
 from tasks.training.spec import TrainingSpec
@@ -67,7 +68,8 @@ class FoldFit:
 
     Attributes:
         forecasts: Columns span, row, score, mean, and q05 … q95 from a head of quantiles, in the
-            target's unit; mean is null where the head has none.
+            target's unit; mean is null where the head has none. Of the main horizon.
+        further: The same of each further horizon.
         known: The symbols that the fit rows hold, in the order of their codes 1, 2, …
         levels: The words of each covariate that the fit rows hold, in the order of their places.
         out_of_time: Whether `max_seconds` ended the fit.
@@ -77,9 +79,16 @@ class FoldFit:
     best_epoch: int
     curve: pl.DataFrame
     forecasts: pl.DataFrame
+    further: dict[int, pl.DataFrame]
     known: tuple[str, ...]
     levels: Levels
     out_of_time: bool
+
+    @property
+    def tables(self) -> dict[str, pl.DataFrame]:
+        """The forecasts by the names that they are stored under."""
+        others = {further_name("forecasts", h): frame for h, frame in self.further.items()}
+        return {"forecasts": self.forecasts, **others}
 
 
 def fit_network(
@@ -107,7 +116,7 @@ def fit_network(
 
     def factory() -> Network:
         places = sum(map(len, levels.values()))
-        options = network.options(n_symbols=len(known), covariates=places)
+        options = network.options(1 + len(panel.further), n_symbols=len(known), covariates=places)
         return build_network(inputs=panel.features.shape[1], **options)
 
     result = fit(
@@ -125,22 +134,23 @@ def fit_network(
     )
     fitted = factory().to(device)
     fitted.load_state_dict(result.weights)
-    forecasts = [
-        forecast_frame(
-            name,
-            ends,
-            network.head,
-            predict(fitted, scaled, ends, lookback)[:, 0],
-            rows.scaler.target_scale,
-        )
-        for name, ends in rows.spans.items()
-        if name in OUT_OF_FIT
-    ]
+    asked = {name: ends for name, ends in rows.spans.items() if name in OUT_OF_FIT}
+    raws = {name: predict(fitted, scaled, ends, lookback) for name, ends in asked.items()}
+
+    def forecasts(place: int) -> pl.DataFrame:
+        scale = rows.scaler.target_scales[place]
+        made = [
+            forecast_frame(name, ends, network.head, raws[name][:, place], scale)
+            for name, ends in asked.items()
+        ]
+        return pl.concat(made) if made else forecast_frame("test", _NONE, "rank", _NONE, 1.0)
+
     return FoldFit(
         result.weights,
         result.best_epoch,
         pl.DataFrame([asdict(row) for row in result.curve], schema=_CURVE),
-        pl.concat(forecasts) if forecasts else forecast_frame("test", _NONE, "rank", _NONE, 1.0),
+        forecasts(0),
+        {horizon: forecasts(place) for place, horizon in enumerate(panel.further, start=1)},
         known,
         levels,
         result.out_of_time,
@@ -171,7 +181,7 @@ def _panel(
     dates = np.unique(panel.dates, return_inverse=True)[1]
     return Panel(
         rows.scaler.transform(panel.features),
-        (panel.target / rows.scaler.target_scale).astype(np.float32),
+        (panel.labels / rows.scaler.target_scales).astype(np.float32),
         device,
         dates=dates,
         symbols=panel.codes(known),
@@ -183,7 +193,10 @@ def _panel(
 
 
 def _weights(panel: PanelArrays, ends: np.ndarray, training: TrainingSpec) -> np.ndarray | None:
-    """Returns what each row's label counts, 1 on average over the fit rows; None if all alike."""
+    """Returns what each row's labels count, 1 on average over the fit rows; None if all alike.
+
+    A row of several horizons is as unique as its longest label.
+    """
     if training.half_life is None and not training.uniqueness:
         return None
     sessions = np.unique(panel.dates)

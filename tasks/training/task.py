@@ -141,7 +141,7 @@ def _keep(
     parents: tuple[str, ...],
 ) -> Artifact:
     """Writes what a fit left as an artifact, and only then lets its checkpoint go."""
-    tables = {"curve": fitted.curve, "forecasts": fitted.forecasts}
+    tables = {"curve": fitted.curve, **fitted.tables}
     found = {
         "best_epoch": fitted.best_epoch,
         "known": list(fitted.known),

@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+import polars.selectors as cs
 import tomli_w
 
 from models.device import keep_freed_memory, make_deterministic, resolve_device
 from tasks.lake.artifacts import Artifact, write_artifact, write_frames
 from tasks.lake.panel import panel_arrays
+from tasks.lake.target_spec import TARGET_COLUMNS
 from tasks.lake.task import cached_stage
 from tasks.training.network_spec import NetworkSpec
 from tasks.training.orders import rows_of
@@ -28,13 +30,11 @@ def cut_past(root: Path, key: str, features: Artifact, end: date) -> Artifact:
     Rows after it are not there, and labels that were not yet known are masked: what is made of
     this frame cannot have seen anything later.
     """
-    unknown = pl.col("label_end").is_null() | (pl.col("label_end") > end)
+    labels = cs.matches(TARGET_COLUMNS) | cs.by_name("label_end")
     frame = (
         features.frame(root)
         .filter(pl.col("date") <= end)
-        .with_columns(
-            pl.when(unknown).then(None).otherwise(c).alias(c) for c in ("target", "label_end")
-        )
+        .with_columns(pl.when(pl.col("label_end") <= end).then(labels))
     )
     fill = write_frames({"frame": frame}, {"end": str(end)})
     return write_artifact(root, "past", key, fill, (features.sha256,))

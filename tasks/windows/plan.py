@@ -38,6 +38,8 @@ def plan_windows(
 ) -> WindowPlan:
     """Returns the folds' rows and scalers, and those of the refit that ends at the cutoff.
 
+    `horizon` is the target's longest: a row counts once all its labels are known.
+
     Raises:
         DataError: The history is too short for the folds, or a span holds no labelled window.
     """
@@ -53,12 +55,12 @@ def plan_windows(
         }
         _require_windows(fold, chosen)
         pieces += [_piece(fold.number, name, rows) for name, rows in chosen.items()]
-        scaler = fit_scaler(panel.features, panel.target, chosen["fit"], lookback)
+        scaler = fit_scaler(panel.features, panel.labels, chosen["fit"], lookback)
         spans = {name: asdict(getattr(fold, name)) for name in SPANS}
         folds.append(_entry(fold.number, spans, chosen, scaler))
     rows = panel.rows(sessions[0], sessions[-1], cutoff)
     pieces.append(_piece(REFIT, "fit", rows))
-    scaler = fit_scaler(panel.features, panel.target, rows, lookback)
+    scaler = fit_scaler(panel.features, panel.labels, rows, lookback)
     last = {"start": panel.dates[rows].min().item(), "end": panel.dates[rows].max().item()}
     span = {"fit": {**last, "labels_by": panel.label_end[rows].max().item()}}
     looks = fit_novelty(scaler.transform(panel.features[rows]))

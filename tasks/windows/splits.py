@@ -41,7 +41,8 @@ def walk_forward(sessions: Sequence[date], horizon: int, spec: SplitSpec) -> lis
 
     Args:
         sessions: Consecutive sessions from the first usable row to the cutoff.
-        horizon: Sessions that the target spans, h; its label ends h or h + 1 after its row.
+        horizon: Sessions that the target spans, of several the most, h; a row's last label ends h
+            or h + 1 after it.
         spec: Sizes in sessions.
 
     Raises:

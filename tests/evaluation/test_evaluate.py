@@ -25,8 +25,9 @@ def test_summary_has_the_agreed_sections_and_is_strict_json(few):
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert set(summary) == {
         "network", "verdict", "pays", "ic_kind", "span", "power",
-        "models", "portfolios", "folds", "warnings",
+        "models", "horizons", "portfolios", "folds", "warnings",
     }  # fmt: skip
+    assert summary["horizons"] == []
     assert [p["name"] for p in summary["portfolios"]] == [
         "long_only", "long_short", "equal_weight", "benchmark",
     ]  # fmt: skip
@@ -127,6 +128,45 @@ def test_an_ic_above_a_tenth_is_a_suspected_leak(names):
     honest = run(*frames(names=names, dates=240, skill=0.0)).summary
     assert row(honest, "gru")["suspected_leak"] is False
     assert not any("leak" in w for w in honest["warnings"])
+
+
+@pytest.mark.parametrize("world", ["few", "many"])
+def test_a_further_horizon_has_a_row_of_its_own_and_decides_nothing(world, request):
+    predictions, *market = request.getfixturevalue(world)
+    own = predictions.filter(pl.col("model") == "gru")
+    # One further horizon that is the main one again, one with less skill and labels missing.
+    worse = own.with_columns(
+        score=-pl.col("score"),
+        target=pl.when(pl.int_range(pl.len()) % 9 > 0).then("target").otherwise(np.nan),
+    )
+    spec = TargetSpec(also=(2, 5))
+    further = {2: own, 5: worse}
+    found = evaluate(predictions, *market, spec, SPEC, "gru", further=further).summary
+    plain = run(predictions, *market).summary
+    changed = ("horizons", "warnings")
+    assert {k: found[k] for k in plain if k not in changed} == {
+        k: plain[k] for k in plain if k not in changed
+    }
+    same, other = found["horizons"]
+    assert list(same) == ["horizon", "name", "ic", "rank_ic", "coverage_90", "suspected_leak"]
+    assert [(r["horizon"], r["name"]) for r in (same, other)] == [
+        (2, "gru over 2 sessions"), (5, "gru over 5 sessions"),
+    ]  # fmt: skip
+    main = row(plain, "gru")
+    for key in ("ic", "rank_ic", "coverage_90"):
+        assert same[key]["value"] == main[key]["value"]
+    assert other["ic"]["value"] < 0 < main["ic"]["value"]
+    assert other["ic"]["low"] < other["ic"]["value"] < other["ic"]["high"]
+
+
+def test_a_suspected_leak_at_a_further_horizon_is_said():
+    predictions, *market = frames(names=5, dates=240, skill=0.0)
+    leaking, *_ = frames(names=5, dates=240, skill=0.0102)
+    further = {5: leaking.filter(pl.col("model") == "gru")}
+    target = TargetSpec(also=(5,))
+    summary = evaluate(predictions, *market, target, SPEC, "gru", further=further).summary
+    assert summary["horizons"][0]["suspected_leak"] is True
+    assert any(w.startswith("Suspected leak: gru over 5 sessions") for w in summary["warnings"])
 
 
 @pytest.mark.parametrize("world", ["few", "many"])

@@ -164,6 +164,48 @@ def test_intervals_of_another_unit_than_a_log_return_do_not_widen_with_the_volat
         assert made.offsets[column] == pytest.approx(order_statistics(pooled, level), rel=1e-9)
 
 
+@pytest.mark.parametrize("sessions", [None, 20])
+def test_a_further_horizon_is_assembled_as_if_it_were_the_only_one(sessions):
+    further = FRAME.with_columns(target_5=2 * pl.col("target") + 1e-3 * pl.col("volatility"))
+    panel = panel_arrays(further, names_of(FRAME), 2, 1).at(5)
+    alone = FRAME.with_columns(target=further["target_5"])
+    expected = assemble(
+        panel_arrays(alone, names_of(FRAME), 2, 1), RETURN, "gru", fits(), [], "mean", sessions
+    )
+    made = assemble(panel, TargetSpec(horizon=5), "gru", fits(), [], "mean", sessions)
+    assert made.frame.equals(expected.frame)
+    assert made.offsets == expected.offsets
+
+
+@pytest.mark.parametrize("sessions", [None, 20])
+def test_a_row_without_a_truth_is_forecast_and_moves_no_interval(sessions):
+    # As at a further horizon whose label is missing for ever; every fourth row, in both spans.
+    lacking = pl.int_range(pl.len()) % 4 == 0
+    holed = FRAME.with_columns(target=pl.when(~lacking).then("target"))
+    panel = panel_arrays(holed, names_of(FRAME), 2, 1)
+    made = assemble(panel, RETURN, "gru", fits(seeds=(0,)), [], "mean", sessions)
+    rows = made.frame.rows(named=True)
+    assert len(rows) == 80
+    target = holed["target"].to_list()
+    missing = [row for row in rows if row["target"] != row["target"]]
+    assert len(missing) == 20
+    assert all(row["q05"] < row["mean"] < row["q95"] for row in missing)
+    scores = [(r["target"] - r["mean"]) / r["volatility"] for r in rows if r not in missing]
+    for column, level in zip(QUANTILE_COLUMNS, QUANTILES, strict=True):
+        assert made.offsets[column] == pytest.approx(order_statistics(scores, level), rel=1e-9)
+    if sessions is None:
+        for fold in range(2):
+            said = forecasts(fold, 0).filter(pl.col("span") == "calibrate")
+            seen = [
+                (target[row] - mean) / FRAME["volatility"][row]
+                for row, mean in said.select("row", "mean").rows()
+                if target[row] is not None
+            ]
+            mine = made.frame.filter(pl.col("fold") == fold)
+            expected = mine["mean"] + mine["volatility"] * order_statistics(seen, 0.95)
+            np.testing.assert_allclose(mine["q95"], expected, rtol=1e-9)
+
+
 def offsets_known_on(day, fold, centres, sessions):
     """Of a fold, in a plain loop: offsets of the newest sessions known by the close of `day`."""
     rows = [row for ends in SPANS[fold].values() for row in ends]

@@ -27,6 +27,11 @@ SPECS = (
     TargetSpec(horizon=3, excess="benchmark", scale="volatility", form="direction", dead_zone=0.4),
 )
 NAMES = [spec.name for spec in SPECS]
+FURTHER = (
+    TargetSpec(horizon=3, also=(1, 6)),
+    TargetSpec(kind="close_to_close", horizon=5, also=(2,), excess="benchmark", scale="volatility"),
+    TargetSpec(horizon=2, also=(4,), excess="universe", form="rank"),
+)
 
 
 def flat_bars(symbol: str, prices: dict[int, float | None]) -> pl.DataFrame:

@@ -46,7 +46,26 @@ def test_the_feature_frame_has_the_agreed_columns(panel):
     # A masked feature is NaN; a target that is not known, null.
     assert frame.select("rsi(14)", "log_return(1)").null_count().row(0) == (0, 0)
     assert frame["target"].null_count() == 2 * 3
-    check_features(frame.drop("member"), SPEC)
+    check_features(frame.drop("member"), SPEC, TargetSpec(horizon=2))
+
+
+def test_each_further_horizon_has_a_column_of_its_own_and_the_row_one_label_end(panel):
+    frame = framed(panel, target=TargetSpec(horizon=2, also=(5, 1)))
+    names = ["bars_seen", "target", "target_5", "target_1", "label_end", "member"]
+    assert frame.columns[-6:] == names
+    check_features(frame.drop("member"), SPEC, TargetSpec(horizon=2, also=(5, 1)))
+    alone = {h: framed(panel, target=TargetSpec(horizon=h)) for h in (1, 2, 5)}
+    known = alone[2]["target"].is_not_null()
+    for name, horizon in (("target", 2), ("target_5", 5), ("target_1", 1)):
+        expected = alone[horizon].select(pl.when(known).then("target"))
+        assert frame[name].equals(expected["target"].alias(name))
+    # Bars end before the sessions do: a label that will never come holds no row back.
+    due = frame.select(pl.when(known).then(pl.col("date").dt.offset_by("6d")))
+    assert frame["label_end"].equals(due["date"].alias("label_end"))
+    assert frame["target_5"].null_count() == frame["target"].null_count() + 2 * 3
+    tonight = framed(panel, target=TargetSpec(horizon=2, also=(5, 1)), newest=1)
+    assert tonight.columns == frame.columns
+    assert tonight.select(names[1:-1]).null_count().row(0) == (2,) * 4
 
 
 def test_volatility_momentum_reversal_and_bars_seen_are_as_defined(panel):
@@ -267,6 +286,6 @@ def test_a_calendar_feature_without_sessions_is_refused(panel):
 )
 def test_a_feature_frame_that_breaks_its_contract_is_refused(panel, damage, complaint):
     frame = framed(panel).drop("member")
-    check_features(frame, SPEC)
+    check_features(frame, SPEC, TargetSpec())
     with pytest.raises(DataError, match=complaint):
-        check_features(damage(frame), SPEC)
+        check_features(damage(frame), SPEC, TargetSpec())

@@ -1,15 +1,19 @@
 """A target sees the bars up to its label_end, and of those up to t only what its kind says."""
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 from polars.testing import assert_frame_equal
 
 from tasks.lake.target_spec import TargetSpec
-from tests.features.target_worlds import BAR, DAYS, NAMES, SPECS, index, market, targets
+from tests.features.target_worlds import BAR, DAYS, FURTHER, NAMES, SPECS, index, market, targets
 
 CUTOFFS = [DAYS[n] for n in (6, 7, 13, 21, 30, 38)]
 WORLDS = [(market(seed), index(seed + 50)) for seed in (11, 12)]
 each_spec = pytest.mark.parametrize("spec", SPECS, ids=NAMES)
+with_further = pytest.mark.parametrize(
+    "spec", [*SPECS, *FURTHER], ids=[*NAMES, *(f"{s.name}, also {s.also}" for s in FURTHER)]
+)
 each_world = pytest.mark.parametrize("world", WORLDS, ids=["11", "12"])
 
 
@@ -24,13 +28,11 @@ def replaced(bars: pl.DataFrame, where: pl.Expr, names=BAR) -> pl.DataFrame:
 def known_by(found: pl.DataFrame, cutoff) -> pl.DataFrame:
     """The targets with those masked that are not known yet."""
     known = pl.col("label_end") <= cutoff
-    return found.with_columns(
-        pl.when(known).then(name).alias(name) for name in ("target", "label_end")
-    )
+    return found.with_columns(pl.when(known).then(cs.exclude("symbol", "date")))
 
 
 @each_world
-@each_spec
+@with_further
 def test_bars_after_the_label_end_change_no_target_by_a_bit(spec, world):
     bars, benchmark = world
     whole = targets(bars, spec, benchmark)
@@ -41,7 +43,7 @@ def test_bars_after_the_label_end_change_no_target_by_a_bit(spec, world):
 
 
 @each_world
-@each_spec
+@with_further
 def test_at_a_cutoff_there_are_just_the_targets_known_by_then(spec, world):
     bars, benchmark = world
     whole = targets(bars, spec, benchmark)

@@ -72,6 +72,16 @@ def test_a_target_has_a_unit_and_a_short_name(fields, unit, name):
             "count as 0; leave it at 0.0 or choose form='direction'.",
         ),
         ({"form": "rank", "dead_zone": 0.01}, "means nothing for form='rank'"),
+        (
+            {"kind": "triple_barrier", "also": (5,)},
+            "also=(5,) means nothing for kind='triple_barrier', whose barriers belong to one "
+            "horizon; leave it at () or choose a kind that is a return.",
+        ),
+        ({"also": (5, 20, 5)}, "also=(5, 20, 5) names 5 more than once; name it once."),
+        (
+            {"horizon": 5, "also": (1, 5)},
+            "also=(1, 5) names horizon=5, which is forecast anyway; leave it out.",
+        ),
     ],
 )
 def test_what_means_nothing_together_is_refused_with_what_to_do(fields, message):
@@ -83,6 +93,7 @@ def test_what_means_nothing_together_is_refused_with_what_to_do(fields, message)
     "fields",
     [
         {"horizon": 0}, {"horizon": 61}, {"kind": "open_to_close"}, {"excess": "sector"},
+        {"also": (0,)}, {"also": (5, 61)},
         {"form": "direction", "dead_zone": -0.1}, {"horizons": 5},
         {"kind": "triple_barrier", "barrier_up": 0},
         {"kind": "triple_barrier", "barrier_down": 21},
@@ -125,8 +136,23 @@ def test_only_a_log_return_errs_as_widely_as_its_symbol_moves():
 def test_every_field_is_described_and_bounded_for_the_form():
     for name, field in TargetSpec.model_json_schema()["properties"].items():
         assert len(field["description"]) > 20, name
-        assert "enum" in field or field["type"] in ("integer", "number"), name
-        assert "enum" in field or "maximum" in field, name
+        one = field.get("items", field)
+        assert "enum" in one or one["type"] in ("integer", "number"), name
+        assert "enum" in one or "maximum" in one, name
+
+
+def test_a_target_of_several_horizons_is_named_by_its_main_one():
+    spec = TargetSpec(horizon=5, also=(1, 20), scale="volatility")
+    assert (spec.horizons, spec.longest) == ((5, 1, 20), 20)
+    assert spec.columns == ("target", "target_1", "target_20")
+    assert spec.name == "open_to_open(5), over volatility"
+    assert spec.at(20) == TargetSpec(horizon=20, scale="volatility")
+    assert spec.published.also == (1, 20)
+    assert TargetSpec.model_validate_json(spec.model_dump_json()) == spec
+    alone = TargetSpec(horizon=5)
+    assert (alone.horizons, alone.longest, alone.columns) == ((5,), 5, ("target",))
+    volatility = np.array([0.01])
+    assert spec.at(20).to_published(np.ones(1), volatility) == pytest.approx(0.01 * 20**0.5)
 
 
 @pytest.mark.parametrize(

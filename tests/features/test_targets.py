@@ -13,6 +13,7 @@ from tasks.features.targets import label, relate
 from tasks.lake.target_spec import TargetSpec
 from tests.features.target_worlds import (
     DAYS,
+    FURTHER,
     NAMES,
     SESSIONS,
     SPECS,
@@ -218,3 +219,25 @@ def test_a_target_that_hangs_on_others_is_known_when_the_last_of_them_is():
     assert joined(DAYS[3])["label_end"].to_list() == [DAYS[3], DAYS[3]]
     assert joined(DAYS[3])["target"].null_count() == 0
     assert joined(DAYS[2])["target"].null_count() == 2  # AAA's own label is known by then
+
+
+@pytest.mark.parametrize("spec", FURTHER, ids=lambda spec: f"{spec.name}, also {spec.also}")
+def test_a_further_horizon_is_labelled_as_if_it_were_alone(spec):
+    bars, benchmark = market(21), index(71)
+    found = targets(bars, spec, benchmark)
+    alone = {h: loop_targets(bars, spec.at(h), benchmark) for h in spec.horizons}
+    number = {day: n for n, day in enumerate(DAYS)}
+    reach = spec.longest + (spec.kind == "open_to_open")
+    gaps = 0
+    for n, row in enumerate(found.iter_rows(named=True)):
+        end = number[row["date"]] + reach
+        main = alone[spec.horizon][n][0]
+        # Without a label at the main horizon a row is not used; before the longest, not yet.
+        used = main is not None and end < len(DAYS)
+        assert row["label_end"] == (DAYS[end] if used else None)
+        for horizon, name in zip(spec.horizons, spec.columns, strict=True):
+            expected = alone[horizon][n][0] if used else None
+            assert row[name] == (None if expected is None else pytest.approx(expected, rel=1e-9))
+            gaps += used and expected is None
+    # Where a further label is missing for ever, the row keeps its others.
+    assert gaps > 5

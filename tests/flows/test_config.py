@@ -114,6 +114,15 @@ def test_a_span_that_the_horizon_would_empty_is_refused_before_a_run():
     assert load_config(None, ["target.horizon=60", "splits.stop=61"]).splits.stop == 61
 
 
+def test_a_further_horizon_counts_as_the_main_one_where_spans_are_purged_and_judged():
+    met = complaint("target.also=[5, 60]", "splits.stop=60")
+    assert "splits.stop=60 is not longer than the longest of target.also=60" in met
+    met = complaint("target.also=[5, 60]", "splits.folds=1", "splits.test=120")
+    assert "splits.folds=1 × splits.test=120 are 120 test sessions, too few to judge" in met
+    assert "test on at least 121, or shorten target.also." in met
+    assert load_config(None, ["target.also=[5, 60]"]).target.horizons == (1, 5, 60)
+
+
 @pytest.mark.parametrize(
     ("override", "expected"),
     [

@@ -6,7 +6,7 @@ from rich.console import Console
 from flows.show import forecast_table
 
 
-def shown(**changes):
+def shown(*further, **changes):
     row = {
         "rank": 1, "symbol": "AAA", "score": 0.5, "mean": 0.0123, "q05": -0.25, "q50": 0.01,
         "q95": 0.31, "horizon": 5,
@@ -15,7 +15,7 @@ def shown(**changes):
     }  # fmt: skip
     console = Console(width=160)
     with console.capture() as capture:
-        console.print(forecast_table([row | changes]))
+        console.print(forecast_table([row | changes, *(row | more for more in further)]))
     return " ".join(capture.get().split())
 
 
@@ -24,6 +24,14 @@ def test_log_returns_are_shown_in_per_cent():
     assert "(ungated) · 5 session(s) from the next open · tradable" in text
     assert "forecast % " in text
     assert "+1.230 -25.00 … +31.00" in text
+
+
+def test_of_several_horizons_the_first_is_shown_and_the_others_are_named():
+    text = shown({"horizon": 1, "mean": 0.5}, {"horizon": 20, "mean": 0.7})
+    assert "· 5 session(s) from the next open" in text
+    assert text.count(" AAA ") == 1
+    assert "also forecast: 1, 20 session(s); `nightcast forecasts --json`." in text
+    assert "also" not in shown()
 
 
 @pytest.mark.parametrize(

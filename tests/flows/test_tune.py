@@ -54,6 +54,13 @@ def studied(prefect_api, world, tmp_path_factory):
     return root, run
 
 
+def test_the_folds_of_a_study_leave_out_what_the_longest_horizon_needs():
+    plain, further = (inner_splits(load_config(None, o)) for o in ([], ["target.also=[5, 20]"]))
+    assert (plain.calibrate, further.calibrate) == (5, 21)
+    # Labels that are not known at the end of the past, and those between stop and test.
+    assert plain.fit - further.fit == (20 - 1) + (21 - 5)
+
+
 def trials(root):
     """What the lake knows of the trials, without the clocks and the runs."""
     kept = "trial", "universe", "target", "status", "spec", "first", "last", "score"

@@ -178,6 +178,69 @@ def test_a_head_of_ranks_has_a_score_alone():
         assert row["score"] == pytest.approx(float(expected), rel=1e-5)
 
 
+def of_three(head="mean", levels=(), **target):
+    """Forecasts of three horizons, and the raw outputs of the one network by symbol."""
+    shape = {"head": head, "levels": levels, "horizons": 3}
+    scaler = bundle([]).manifest["scaler"] | {"also_scales": [0.03, 0.07]}
+    further = {str(h): {q: h * o for q, o in OFFSETS.items()} for h in (1, 20)}
+    made = forecast(
+        bundle(
+            [weights(0, **shape)],
+            network={"kind": "recurrent", **SHAPE, "head": head},
+            scaler=scaler,
+            target={"horizon": 5, "also": [1, 20], **target},
+            calibration={"offsets": OFFSETS, "further": further},
+        ),
+        FRAME,
+        CUTOFF,
+        CPU,
+    )
+    network = build_network("recurrent", 3, **SHAPE, **shape)
+    network.load_state_dict(weights(0, **shape))
+    network.eval()
+    raws = {}
+    for symbol in "ABE":
+        mine = FRAME.filter(pl.col("symbol") == symbol, pl.col("date") <= CUTOFF)
+        window = mine.select(names_of(FRAME)).tail(LOOKBACK).to_numpy(writable=True)
+        with torch.no_grad():
+            raws[symbol] = network(torch.from_numpy(window)[None])[0].double().numpy()
+    return made, raws
+
+
+@pytest.mark.parametrize("scale", ["none", "volatility"])
+def test_each_horizon_has_its_own_scale_intervals_and_ranks(scale):
+    made, raws = of_three(scale=scale)
+    assert made["horizon"].to_list() == [5] * 3 + [1] * 3 + [20] * 3
+    volatility = dict(FRAME.filter(pl.col("date") == CUTOFF).select("symbol", "volatility").rows())
+    places = {5: (0, SCALE, 1), 1: (1, 0.03, 1), 20: (2, 0.07, 20)}
+    for (horizon,), rows in made.group_by("horizon"):
+        assert rows["rank"].to_list() == [1, 2, 3]
+        assert rows["score"].is_sorted(descending=True)
+        place, own_scale, times = places[horizon]
+        for row in rows.iter_rows(named=True):
+            score, known = own_scale * raws[row["symbol"]][place], volatility[row["symbol"]]
+            # A return over volatility comes back by that of its own horizon.
+            back = known * math.sqrt(horizon) if scale == "volatility" else 1.0
+            wide = 1.0 if scale == "volatility" else known
+            assert row["score"] == pytest.approx(score, rel=1e-5)
+            assert row["mean"] == pytest.approx(score * back, rel=1e-5)
+            for column, offset in OFFSETS.items():
+                expected = (score + times * offset * wide) * back
+                assert row[column] == pytest.approx(expected, rel=1e-5)
+
+
+def test_quantiles_and_directions_are_those_of_each_horizon():
+    made, raws = of_three("quantiles", QUANTILES)
+    for row in made.iter_rows(named=True):
+        place, scale = {5: (0, SCALE), 1: (1, 0.03), 20: (2, 0.07)}[row["horizon"]]
+        assert row["score"] == pytest.approx(scale * raws[row["symbol"]][place][2], rel=1e-5)
+    made, raws = of_three("direction")
+    for row in made.iter_rows(named=True):
+        logits = raws[row["symbol"]][{5: 0, 1: 1, 20: 2}[row["horizon"]]]
+        chances = np.exp(logits) / np.exp(logits).sum()
+        assert row["score"] == pytest.approx(chances[2] - chances[0], rel=1e-5)
+
+
 def test_a_symbol_that_the_fit_has_not_seen_gets_the_vector_of_zeros():
     shape = {"embedding": 4, "n_symbols": 2}
     one = weights(0, **shape)

@@ -73,6 +73,19 @@ def test_the_arrays_hold_what_the_frame_holds():
     }
 
 
+def test_further_horizons_are_told_by_the_columns_of_the_frame():
+    frame = world(1)
+    assert panel_arrays(frame, names_of(frame), 3, 3).labels.shape == (frame.height, 1)
+    more = frame.with_columns(target_20=pl.col("target") * 3, target_5=pl.col("target") * 2)
+    panel = panel_arrays(more, names_of(more), 3, 3)
+    assert panel.further == (20, 5)
+    target = frame["target"].to_numpy()
+    np.testing.assert_array_equal(panel.labels, np.outer(target, [1, 3, 2]))
+    at = panel.at(5)
+    np.testing.assert_array_equal(at.target, 2 * target)
+    assert (at.further, at.labels.shape) == ((), (frame.height, 1))
+
+
 def test_rows_are_chosen_by_date_and_by_when_their_label_is_known():
     frame = world(2)
     panel = panel_arrays(frame, names_of(frame), 4, 3)

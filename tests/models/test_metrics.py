@@ -14,11 +14,10 @@ RAW = LABELS + RANDOM.standard_normal((300, 2)).round(1)
 
 
 def naive(correlate, groups):
-    """Mean over horizons and groups, by scipy."""
+    """Mean over groups, at the main horizon, by scipy."""
     return np.mean(
         [
-            correlate(RAW[groups == g, h], LABELS[groups == g, h]).statistic
-            for h in (0, 1)
+            correlate(RAW[groups == g, 0], LABELS[groups == g, 0]).statistic
             for g in np.unique(groups)
         ]
     )
@@ -37,6 +36,15 @@ def test_with_few_names_a_date_it_is_taken_per_symbol():
     symbols = np.tile(np.arange(5), 60)
     found = score("ic", "mean", RAW, LABELS, torch.tensor(dates), torch.tensor(symbols))
     assert found == pytest.approx(-naive(stats.pearsonr, symbols), rel=1e-12)
+
+
+def test_a_further_horizon_has_no_part_in_a_correlation():
+    other = np.column_stack([LABELS[:, 0], np.full(300, np.nan)])
+    one, both = (
+        score("rank_ic", "mean", RAW, labels, torch.tensor(DATES), torch.tensor(SYMBOLS))
+        for labels in (LABELS, other)
+    )
+    assert one == both
 
 
 def test_mse_leaves_out_labels_that_are_missing():

@@ -67,6 +67,20 @@ def test_it_survives_a_bundle():
     np.testing.assert_array_equal(loaded.transform(features), scaler.transform(features))
 
 
+def test_each_horizon_is_scaled_by_itself_and_a_further_one_by_the_rows_that_it_has():
+    features, target = world()
+    ends = np.arange(5, 30)
+    further = 3.0 * target**2
+    further[[6, 9, 12]] = np.nan
+    scaler = fit_scaler(features, np.column_stack([target, further]), ends, LOOKBACK)
+    assert scaler.target_scale == fit_scaler(features, target, ends, LOOKBACK).target_scale
+    known = [row for row in ends if row not in (6, 9, 12)]
+    assert scaler.also_scales == (pytest.approx(further[known].std(), rel=1e-12),)
+    assert scaler.target_scales.tolist() == [scaler.target_scale, *scaler.also_scales]
+    with pytest.raises(DataError, match="target of further horizon 1 does not vary over the 0 fit"):
+        fit_scaler(features, np.column_stack([target, target * np.nan]), ends, LOOKBACK)
+
+
 def test_no_row_and_a_target_that_does_not_vary_are_refused():
     features, target = world()
     with pytest.raises(DataError, match="no complete labelled window"):

@@ -26,10 +26,11 @@ def bundle_of(model: str) -> Artifact:
     return Artifact(kind="bundle", key=model, uri=f"artifacts/bundle/{model}", sha256="0", rows=1)
 
 
-def forecast(mean: float = 0.01) -> pl.DataFrame:
+def forecast(mean: float = 0.01, horizon: int = 5) -> pl.DataFrame:
     """Forecasts of two symbols; B has no quantiles."""
     rows = {
         "symbol": ["A", "B"],
+        "horizon": [horizon, horizon],
         "score": [mean, 0.0],
         "mean": [mean, 0.0],
         **{q: [mean + n / 100, None] for n, q in enumerate(QUANTILE_COLUMNS, start=-2)},

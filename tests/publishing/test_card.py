@@ -5,7 +5,7 @@ from markdown_it import MarkdownIt
 
 from models.errors import ModelError
 from tasks.publishing.card import REQUIRED, write_card
-from tests.publishing.material import make_summary
+from tests.publishing.material import interval, make_summary
 
 
 def manifest(**changes: Any) -> dict[str, Any]:
@@ -49,6 +49,19 @@ def test_metrics_table_has_one_row_a_model_and_dashes_for_the_unknown():
     assert "+0.0123 [−0.0087, +0.0333]" in table
     row = table[table.index("<td>zero</td>") :].split("</tr>")[0]
     assert row.count("–</td>") == 4
+
+
+def test_card_shows_further_horizons_where_there_are_any():
+    row = {
+        "horizon": 20, "name": "gru over 20 sessions", "ic": interval(0.031, 0.01),
+        "rank_ic": interval(None), "coverage_90": interval(0.91, 0.01), "suspected_leak": False,
+    }  # fmt: skip
+    target = {"kind": "open_to_open", "horizon": 5, "also": [20]}
+    card = write_card(manifest(target=target), make_summary() | {"horizons": [row]})
+    assert "- Further horizons, by the same network: 20 sessions\n- Unit" in card
+    assert "| 20 | +0.0310 [+0.0210, +0.0410] | – | 91.0" in card
+    assert rendered(card).count("<table>") == 2
+    assert "urther horizons" not in write_card(manifest(), make_summary())
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,13 @@ import pytest
 
 from tasks.lake.store import Lake
 from tasks.lake.tables import FORECASTS, QUANTILE_COLUMNS
-from tasks.publishing.ledger import ledger_rows, nights, not_forecast, recorded_clock
+from tasks.publishing.ledger import (
+    ledger_rows,
+    nights,
+    not_forecast,
+    published,
+    recorded_clock,
+)
 from tests.lake.frames import at, bars
 from tests.publishing.nights import forecast, manifest
 
@@ -77,6 +83,18 @@ def test_another_forecast_of_the_same_night_is_a_new_row_beside_the_old_one(tmp_
     for instant, mean in ((utc(28, 21), 0.01), (utc(28, 22), 0.02)):
         seen = lake.read("forecasts", cutoff=WEDNESDAY, known_by=instant)
         assert seen["mean"].to_list() == [mean, 0.0]
+
+
+def test_the_horizons_of_a_night_lie_beside_each_other_and_are_published_once(tmp_path):
+    lake, night = Lake(tmp_path), utc(27, 22)
+    both = pl.concat([forecast(), forecast(mean=0.03, horizon=20)])
+    assert lake.append("forecasts", rows_of(WEDNESDAY, night, both), night) == 4
+    assert lake.append("forecasts", rows_of(WEDNESDAY, utc(28, 1), both), utc(28, 1)) == 0
+    whole = published(lake, "m", WEDNESDAY, night)
+    assert whole.select("symbol", "horizon").rows() == [("A", 5), ("A", 20), ("B", 5), ("B", 20)]
+    main = published(lake, "m", WEDNESDAY, night, horizon=5)
+    assert main["mean"].to_list() == [0.01, 0.0]
+    assert recorded_clock(lake, "m", WEDNESDAY, utc(30, 9)) == night
 
 
 def test_two_models_of_one_night_lie_beside_each_other(tmp_path):

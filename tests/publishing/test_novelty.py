@@ -27,6 +27,13 @@ def test_a_night_gets_the_looks_of_its_own_symbols_in_its_own_order():
     assert unlike_training(joined).startswith("1 of 3 symbols")
 
 
+def test_a_symbol_counts_once_whatever_the_horizons():
+    both = pl.concat([looks(3, 1), looks(3, 1)]).with_columns(horizon=pl.Series([5] * 3 + [1] * 3))
+    assert unlike_training(both).startswith("1 of 3 symbols")
+    night = both.select("symbol", "horizon")
+    assert with_novelty(night, both).equals(both.select("symbol", "horizon", "distance", "novel"))
+
+
 def test_a_bundle_that_cannot_tell_says_nothing():
     blank = looks(3, 1).with_columns(novel=pl.lit(None, pl.Boolean))
     assert unlike_training(blank) is None

@@ -163,6 +163,24 @@ def test_every_section_is_there_and_every_link_finds_one(page: Page):
     assert {(tag["href"] or "").removeprefix("#") for tag in page.named("a")} == wanted
 
 
+def test_further_horizons_have_a_small_table_beside_the_main_one():
+    rows = [
+        {
+            "horizon": 20, "name": "gru over 20 sessions", "ic": interval(0.21, 0.05),
+            "rank_ic": interval(0.017, 0.05), "coverage_90": None, "suspected_leak": True,
+        }
+    ]  # fmt: skip
+    target = TargetSpec(horizon=5, also=(20,))
+    told = render(summary=make_summary() | {"horizons": rows}, target=target)
+    text = " ".join(told.text)
+    assert "horizons" in {tag["id"] for tag in told.named("h2")}
+    assert "The same network also forecasts 20 sessions ahead; nightcast" in text
+    table = text[text.index("What the same network says of other horizons") :]
+    assert table.index("+0.0123") < table.index("+0.2100") < table.index("+0.0170")
+    assert "Suspected leak: gru over 20 sessions." in text
+    assert "also forecasts" not in " ".join(render().text)
+
+
 def test_every_figure_has_a_place_to_be_drawn_in(page: Page):
     figures = page.json("figures")
     assert {"ic", "equity", "forecast", "scatter", "learning-0", "learning-3"} <= set(figures)

@@ -32,6 +32,13 @@ def market():
     return feature_frame(SPANS, SESSIONS, horizon=HORIZON, missing=0.02, masked=0.02)
 
 
+@cache
+def market_of_three():
+    """The same market with two further horizons, one of which lacks some labels."""
+    other = pl.when(pl.int_range(pl.len()) % 7 > 0).then(30 * pl.col("target") + 1e-3)
+    return market().with_columns(target_1=-pl.col("target"), target_9=other)
+
+
 def prepared(frame, fold=0):
     """The panel, one fold's rows as a task reads them, and the fold's spans."""
     panel = panel_arrays(frame, names_of(frame), LOOKBACK, EARLIER)
@@ -88,17 +95,42 @@ def replaced_after(frame, day):
     return frame.with_columns(
         *(pl.when(later & pl.col(c).is_not_null()).then(nonsense.abs()).otherwise(c)
           .cast(frame.schema[c]).alias(c) for c in columns),
-        target=pl.when(pl.col("label_end") > day).then(nonsense).otherwise("target"),
+        *(pl.when(pl.col("label_end") > day).then(nonsense * 2**n).otherwise(c).alias(c)
+          for n, c in enumerate(c for c in frame.columns if c.startswith("target"))),
     )  # fmt: skip
 
 
+def test_each_horizon_is_forecast_on_the_same_rows_in_the_unit_of_its_own_label():
+    fit = fitted(market_of_three())
+    assert list(fit.further) == [1, 9]
+    assert list(fit.tables) == ["forecasts", "forecasts_1", "forecasts_9"]
+    assert fit.weights["head.weight"].shape[0] == 3
+    for made in fit.further.values():
+        assert made.select("span", "row").equals(fit.forecasts.select("span", "row"))
+    # Each label is divided by its own scale, so that other units scale its forecasts alone.
+    louder = market_of_three().with_columns(pl.col("target_9") * 8)
+    loud = fitted(louder)
+    assert same(fit.weights, loud.weights)
+    assert loud.forecasts.equals(fit.forecasts)
+    assert loud.further[1].equals(fit.further[1])
+    np.testing.assert_allclose(loud.further[9]["mean"], 8 * fit.further[9]["mean"], rtol=1e-12)
+
+
+def test_without_further_horizons_there_is_one_table():
+    fit = fitted(market())
+    assert (fit.further, list(fit.tables)) == ({}, ["forecasts"])
+
+
+@pytest.mark.parametrize("world", [market, market_of_three])
 @pytest.mark.parametrize("fold", [0, 1])
-def test_replacing_everything_after_the_calibrate_span_leaves_the_weights_bit_identical(fold):
-    _, _, spans = prepared(market(), fold)
+def test_replacing_everything_after_the_calibrate_span_leaves_the_weights_bit_identical(
+    fold, world
+):
+    _, _, spans = prepared(world(), fold)
     end = date.fromisoformat(spans["calibrate"]["end"])
-    later = replaced_after(market(), end)
-    assert not later.equals(market())
-    truth, other = fitted(market(), fold), fitted(later, fold)
+    later = replaced_after(world(), end)
+    assert not later.equals(world())
+    truth, other = fitted(world(), fold), fitted(later, fold)
     assert same(truth.weights, other.weights)
     assert (truth.best_epoch, truth.curve.equals(other.curve)) == (other.best_epoch, True)
     calibrated, tested = (

@@ -39,6 +39,7 @@ from tests.training.test_folds import (
     SESSIONS,
     TRAINING,
     market,
+    market_of_three,
     prepared,
     replaced_after,
 )
@@ -195,6 +196,18 @@ def test_scores_are_those_of_their_definitions_on_the_rows_forecast():
 def cut(frame, root, end):
     features = write_artifact(root, "features", "f", write_frames({"frame": frame}))
     return cut_past.fn(root, "p", features, end)
+
+
+def test_the_past_has_no_label_of_any_horizon_that_was_not_yet_known(tmp_path):
+    frame = market_of_three()
+    end = SESSIONS[60]
+    past = cut(frame, tmp_path, end).frame(tmp_path)
+    seen = frame.filter(pl.col("date") <= end)
+    known = seen["label_end"] <= end
+    for name in ("target", "target_1", "target_9", "label_end"):
+        expected = seen.select(pl.when(known).then(name)).to_series()
+        assert past[name].equals(expected), name
+    assert 0 < known.sum() < known.len()
 
 
 def tried(frame, root):
