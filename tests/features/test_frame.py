@@ -51,8 +51,8 @@ def test_the_feature_frame_has_the_agreed_columns(panel):
 
 def test_each_further_horizon_has_a_column_of_its_own_and_the_row_one_label_end(panel):
     frame = framed(panel, target=TargetSpec(horizon=2, also=(5, 1)))
-    names = ["bars_seen", "target", "target_5", "target_1", "label_end", "member"]
-    assert frame.columns[-6:] == names
+    names = ["bars_seen", "target", "target_5", "target_1", "label_end"]
+    assert frame.columns[-8:] == [*names, "exchange", "sector", "member"]
     check_features(frame.drop("member"), SPEC, TargetSpec(horizon=2, also=(5, 1)))
     alone = {h: framed(panel, target=TargetSpec(horizon=h)) for h in (1, 2, 5)}
     known = alone[2]["target"].is_not_null()
@@ -65,7 +65,7 @@ def test_each_further_horizon_has_a_column_of_its_own_and_the_row_one_label_end(
     assert frame["target_5"].null_count() == frame["target"].null_count() + 2 * 3
     tonight = framed(panel, target=TargetSpec(horizon=2, also=(5, 1)), newest=1)
     assert tonight.columns == frame.columns
-    assert tonight.select(names[1:-1]).null_count().row(0) == (2,) * 4
+    assert tonight.select(names[1:]).null_count().row(0) == (2,) * 4
 
 
 def test_volatility_momentum_reversal_and_bars_seen_are_as_defined(panel):
