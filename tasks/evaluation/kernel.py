@@ -74,7 +74,8 @@ def run(data, rules, book, shares):
     for day in range(sessions):
         line = book[day]
         for one in range(rules.tranches):
-            cash[one] += _carry(held[one], price, cash[one], rules, line)
+            if day > 0:
+                cash[one] += _carry(held[one], price, cash[one], rules, line)
             if decided[one] >= 0:
                 volume = _row(data.dollar_volume, decided[one])
                 moves = _row(data.volatility, decided[one])

@@ -24,15 +24,16 @@ def test_summary_has_the_agreed_sections_and_is_strict_json(few):
     summary = run(*few).summary
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert set(summary) == {
-        "network", "verdict", "pays", "ic_kind", "span", "power",
+        "network", "verdict", "pays", "capacity", "ic_kind", "span", "power",
         "models", "portfolios", "folds", "warnings",
     }  # fmt: skip
     assert [p["name"] for p in summary["portfolios"]] == [
-        "long_only", "long_short", "equal_weight", "benchmark",
+        "long_only", "long_short", "forecast_weighted", "equal_weight", "benchmark",
     ]  # fmt: skip
     assert set(summary["portfolios"][0]) == {
         "name", "total_return", "annual_return", "annual_volatility", "sharpe", "sortino",
-        "max_drawdown", "turnover", "costs", "hit_rate",
+        "max_drawdown", "turnover", "costs", "hit_rate", "exposure", "net_exposure", "commission",
+        "spread", "slippage", "borrow", "interest", "written_off", "unfilled",
     }  # fmt: skip
     assert summary["span"] == {
         "first": START.isoformat(),
@@ -257,7 +258,12 @@ def test_a_rank_head_is_judged_and_traded_by_scores_whose_level_and_sign_mean_no
     assert other["verdict"]["label"] == plain["verdict"]["label"]
     assert row(other, "gru")["ic"]["value"] == pytest.approx(row(plain, "gru")["ic"]["value"])
     assert row(other, "gru")["coverage_90"] is None
-    assert other["portfolios"] == plain["portfolios"]
+    for before, after in zip(plain["portfolios"], other["portfolios"], strict=True):
+        # Weights in proportion to the score less its mean are the same but for rounding.
+        rounded = {"rel": 1e-9} if after["name"] == "forecast_weighted" else {"rel": 0, "abs": 0}
+        assert after["costs"] == pytest.approx(before["costs"], **rounded)
+        sharpe, expected = after["sharpe"]["value"], before["sharpe"]["value"]
+        assert sharpe == pytest.approx(expected, **rounded)
 
 
 def test_a_planted_order_is_an_edge_by_the_ic_alone_and_inverted_it_is_worse():
