@@ -13,10 +13,13 @@ _compiled = njit(nogil=True, cache=True, error_model="numpy")
 
 LONG_ONLY, LONG_SHORT, FORECAST_WEIGHTED, EQUAL_WEIGHT = range(4)
 
-# Columns of the book, currency units of one session, in the order of the fields of `Ledger`.
-EQUITY, CASH, LONG, SHORT, TRADED, UNFILLED = range(6)
+# Columns of the book, fields of `Ledger`: currency units of one session, the turnover a share.
+EQUITY, CASH, LONG, SHORT, TURNOVER, UNFILLED = range(6)
 COMMISSION, SPREAD, SLIPPAGE, BORROW, INTEREST, WRITTEN_OFF = range(6, 12)
-COLUMNS = 12
+COLUMNS = (
+    *("equity", "cash", "long", "short", "turnover", "unfilled"),
+    *("commission", "spread", "slippage", "borrow", "interest", "written_off"),
+)
 
 
 class Rules(NamedTuple):
@@ -59,7 +62,7 @@ class Data(NamedTuple):
 
 @_compiled
 def run(data, rules, book, shares):
-    """Fills `book` [D, COLUMNS], and `shares` [D, S] unless it has no rows."""
+    """Fills `book` [D, columns], and `shares` [D, S] unless it has no rows."""
     sessions, names = data.signal.shape
     held, wanted = np.zeros((rules.tranches, names)), np.zeros((rules.tranches, names))
     longs = np.zeros((rules.tranches, names), np.bool_)
@@ -85,23 +88,26 @@ def run(data, rules, book, shares):
                                    volume, moves, rules, cash[one], part, line)  # fmt: skip
                 _sum_up(orders[:count], held, position)
                 decided[one] = -1
-        line[TRADED] /= worth if worth > 0.0 else np.inf
+        line[TURNOVER] /= worth if worth > 0.0 else np.inf
         if _mark(data.open[day], data.close[day], rules.delisted_after, price, silent):
             _settle(silent, price, held, position, cash, rules, line)
         worth = _value(position, price, cash, line)
         if shares.shape[0]:
             shares[day] = position
-        if not _find_known(data.signal[day], price, known):
+        if _find_known(data.signal[day], price, known) == 0:
             continue
         if not started:
             started = True
-            due[:] = day + np.arange(rules.tranches)
+            for one in range(rules.tranches):
+                due[one] = day + one
         for one in range(rules.tranches):
             if day >= due[one]:
                 choose(data.signal[day], known, rules, longs[one], shorts[one], weights)
                 _cap(weights, data.sector, day, rules)
                 if rules.volatility_target < np.inf:
-                    weights *= _steadied(weights, data.returns, day - sessions, rules)
+                    part_of = _steadied(weights, data.returns, day - sessions, rules)
+                    for s in range(names):
+                        weights[s] *= part_of
                 _order(weights, held[one], cash[one], price, rules.max_turnover, wanted[one])
                 decided[one], due[one] = day, day + rules.every
 
@@ -114,12 +120,12 @@ def _row(values, day):
 
 @_compiled
 def _find_known(signal, price, known):
-    """Marks the candidates: a forecast and a price; returns whether there are any."""
-    found = False
+    """Marks the candidates, names with a forecast and a price; returns how many there are."""
+    names = 0
     for s in range(known.size):
         known[s] = np.isfinite(signal[s]) and price[s] > 0.0
-        found |= known[s]
-    return found
+        names += known[s]
+    return names
 
 
 @_compiled
@@ -129,7 +135,8 @@ def _value(position, price, cash, line):
         value = position[s] * price[s]
         line[LONG] += max(value, 0.0)
         line[SHORT] -= min(value, 0.0)
-    line[CASH] = cash.sum()
+    for money in cash:
+        line[CASH] += money
     line[EQUITY] = line[CASH] + line[LONG] - line[SHORT]
     return line[EQUITY]
 
@@ -197,7 +204,7 @@ def _fill(orders, wanted, held, opens, price, volume, moves, rules, cash, part, 
             gained -= np.sign(order) * value + rate * value + slipped
             # An order that is filled leaves no dust of rounding.
             held[s] = wanted[s] if share == 1.0 else held[s] + share * order
-    line[TRADED] += traded
+    line[TURNOVER] += traded
     line[COMMISSION] += rules.commission * traded
     line[SPREAD] += rules.spread * traded
     return gained
@@ -263,27 +270,46 @@ def choose(signal, known, rules, long, short, weights):
 
     Candidates are the names `known`. Ties go to the earlier name.
     """
-    names = known.sum()
-    weights[:] = 0.0
-    if rules.mode == EQUAL_WEIGHT:
-        weights[known] = 1.0 / names
-        return
-    if rules.mode == FORECAST_WEIGHTED:
-        weights[known] = signal[known] - signal[known].mean()
-        gross = np.abs(weights).sum()
-        weights /= gross if gross > 0.0 else np.inf
-        return
+    names, total = 0, 0.0
+    for s in range(known.size):
+        weights[s] = 0.0
+        if known[s]:
+            names += 1
+            total += signal[s]
     count = min(rules.top_count, names) if rules.top_count else round(rules.top_share * names)
     count = max(1, count)
-    if rules.mode == LONG_ONLY:
+    if rules.mode == EQUAL_WEIGHT:
+        _spread_over(known, 1.0 / names, weights)
+    elif rules.mode == FORECAST_WEIGHTED:
+        _weigh_by_distance(signal, known, total / names, weights)
+    elif rules.mode == LONG_ONLY:
         _pick(signal, known, count, rules.drop_limit, long)
-        weights[long] = 1.0 / count
-        return
-    count = min(count, names // 2)
-    if count:
+        _spread_over(long, 1.0 / count, weights)
+    elif names > 1:
+        count = min(count, names // 2)
         _pick(signal, known, count, rules.drop_limit, long)
         _pick(-signal, known & ~long, count, rules.drop_limit, short)
-        weights[long], weights[short] = 0.5 / count, -0.5 / count
+        _spread_over(long, 0.5 / count, weights)
+        _spread_over(short, -0.5 / count, weights)
+
+
+@_compiled
+def _spread_over(chosen, weight, weights):
+    for s in range(chosen.size):
+        if chosen[s]:
+            weights[s] = weight
+
+
+@_compiled
+def _weigh_by_distance(signal, known, middle, weights):
+    """Weighs in proportion to the signal's distance from the middle, gross one."""
+    gross = 0.0
+    for s in range(known.size):
+        if known[s]:
+            weights[s] = signal[s] - middle
+            gross += abs(weights[s])
+    for s in range(known.size):
+        weights[s] /= gross if gross > 0.0 else np.inf
 
 
 @_compiled
@@ -295,32 +321,63 @@ def _pick(score, among, count, drop_limit, chosen):
     """
     best = np.zeros(among.size, np.bool_)
     _take(score, among, count, best)
-    leaving, coming = chosen & among & ~best, best & ~chosen
-    newcomers = coming.sum()
-    pardoned = min(leaving.sum() - drop_limit, newcomers)
-    if pardoned > 0:
-        best &= ~coming
-        _take(score, coming, newcomers - pardoned, best)
-        _take(score, leaving, pardoned, best)
+    if drop_limit < count:
+        leaving, coming = chosen & among & ~best, best & ~chosen
+        newcomers, pardoned = 0, -drop_limit
+        for s in range(among.size):
+            newcomers += coming[s]
+            pardoned += leaving[s]
+        pardoned = min(pardoned, newcomers)
+        if pardoned > 0:
+            best &= ~coming
+            _take(score, coming, newcomers - pardoned, best)
+            _take(score, leaving, pardoned, best)
     chosen[:] = best
 
 
 @_compiled
 def _take(score, among, count, taken):
     """Marks the `count` highest of the names `among`."""
-    if count <= 0:
+    values, size = np.empty(among.size), 0
+    for s in range(among.size):
+        if among[s]:
+            values[size] = score[s]
+            size += 1
+    if count == 0:
         return
-    values = score[among]
-    edge = np.partition(values, values.size - count)[values.size - count]
+    edge = _ranked(values[:size], size - count)
     left = count
     for s in range(score.size):
         if among[s] and score[s] > edge:
             taken[s] = True
             left -= 1
     for s in range(score.size):
-        if left > 0 and among[s] and score[s] == edge:
+        if left == 0:
+            break
+        if among[s] and score[s] == edge:
             taken[s] = True
             left -= 1
+
+
+@_compiled
+def _ranked(values, rank):
+    """Returns the value at place `rank` of the ascending order, by Hoare's FIND; reorders."""
+    low, high = 0, values.size - 1
+    while low < high:
+        pivot, i, j = values[rank], low, high
+        while i <= j:
+            while values[i] < pivot:
+                i += 1
+            while values[j] > pivot:
+                j -= 1
+            if i <= j:
+                values[i], values[j] = values[j], values[i]
+                i, j = i + 1, j - 1
+        if j < rank:
+            low = i
+        if rank < i:
+            high = j
+    return values[rank]
 
 
 @_compiled
@@ -357,5 +414,10 @@ def _steadied(weights, returns, day, rules):
         if weights[s] != 0.0:
             for back in range(count):
                 series[back] += weights[s] * returns[last - back, s]
-    deviation = np.sqrt(np.sum((series - series.mean()) ** 2) / (count - 1))
+    mean, squares = 0.0, 0.0
+    for value in series:
+        mean += value / count
+    for value in series:
+        squares += (value - mean) ** 2
+    deviation = np.sqrt(squares / (count - 1))
     return min(1.0, rules.volatility_target / deviation) if deviation > 0.0 else 1.0

@@ -154,10 +154,11 @@ def simulate(
         sector=_sectors(market, spec),
         returns=_returns(market) if spec.volatility_target else _EMPTY,
     )
-    book = np.zeros((signal.shape[0], kernel.COLUMNS))
+    book = np.zeros((signal.shape[0], len(kernel.COLUMNS)))
     shares = np.zeros(signal.shape if keep_shares else (0, 0))
     kernel.run(data, _rules(mode, spec, horizon), book, shares)
-    return Ledger(market.dates, *book.T, shares)
+    columns = dict(zip(kernel.COLUMNS, book.T, strict=True))
+    return Ledger(dates=market.dates, shares=shares, **columns)
 
 
 def target_weights(signal: FloatArray, mode: Mode, spec: PortfolioSpec) -> FloatArray:

@@ -8,10 +8,11 @@ holds what is compiled, or loaded from disk where it was compiled before; `ours_
 into an empty folder. bt takes the first `--bt-days` sessions only, and its seconds a session are
 multiplied.
 
-vectorbt and bt fill at the close whose weights they are given, so they get the weights of the
-session before and the opens; our weights are made from the equity at the close before. `gap` is
-how far that brings their last equity from ours; the tests hold the account itself against
-vectorbt's and zipline's to 1e-9.
+Peers fill at the prices that stand beside the weights, so they get the weights of the session
+before and the opens. vectorbt takes, as we do, the equity and prices of the close before for the
+sizes; where the cash runs short it fills one order after the other and we cut all alike, and
+`vectorbt_gap` is what that makes of the last equity. With cash enough the account is the same to
+1e-9 (`tests/evaluation/test_portfolio_peers.py`).
 """
 
 import json

@@ -39,6 +39,7 @@ def vectorbt(sizes: Any, made: bool) -> Callable[[], float]:
 
     given = traded(sizes.symbols, sizes.days)
     opens, closes = frames(given.open), frames(given.close)
+    before = closes.shift(1).fillna(opens)
     ready = frames(shifted(best_weights(given.signal, sizes.names)))
 
     def call() -> float:
@@ -47,6 +48,7 @@ def vectorbt(sizes: Any, made: bool) -> Callable[[], float]:
             closes,
             size=weights,
             price=opens,
+            val_price=before,
             size_type="targetpercent",
             group_by=True,
             cash_sharing=True,
