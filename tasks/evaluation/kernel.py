@@ -321,7 +321,7 @@ def _pick(score, among, count, drop_limit, chosen):
     """
     best = np.zeros(among.size, np.bool_)
     _take(score, among, count, best)
-    if drop_limit < count:
+    if drop_limit < among.size:
         leaving, coming = chosen & among & ~best, best & ~chosen
         newcomers, pardoned = 0, -drop_limit
         for s in range(among.size):
