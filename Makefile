@@ -33,6 +33,7 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.indicators --json
 	$(BIN)/python -m tests.benchmarks.windows --json
 	$(BIN)/python -m tests.benchmarks.training --json
+	$(BIN)/python -m tests.benchmarks.portfolio --json
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

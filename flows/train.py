@@ -97,6 +97,7 @@ def train(
             network=config.network.name,
             spec=config.evaluation,
             head=config.network.head,
+            members=prices.members,
         )
         close_trial(root, lake, trial, evaluation, now)
         last = [{**fit, "folds": folds, "seed": seed} for seed in config.training.seeds]

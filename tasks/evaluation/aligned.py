@@ -7,8 +7,10 @@ import numpy.typing as npt
 import polars as pl
 
 from models.errors import DataError, UsageError, near
+from tasks.evaluation.liquidity import VOLATILITY_SESSIONS, with_liquidity
 from tasks.evaluation.metrics import FloatArray, IcKind
 from tasks.evaluation.portfolio import Market
+from tasks.lake.membership import sector_rows
 from tasks.lake.tables import QUANTILE_COLUMNS
 
 _NUMBERS = ("score", "mean", *QUANTILE_COLUMNS)
@@ -154,11 +156,21 @@ def to_matrix(frame: pl.DataFrame, column: str, dates: pl.Series, symbols: list[
 
 
 def traded_market(
-    panel: pl.DataFrame, forecasts: pl.DataFrame, horizon: int
+    panel: pl.DataFrame,
+    forecasts: pl.DataFrame,
+    horizon: int,
+    spells: pl.DataFrame | None = None,
 ) -> tuple[FloatArray, Market]:
     """Returns the network's signal [D, S] and the bars it is traded on.
 
-    The sessions run from the first forecast to `horizon` sessions after the last.
+    The sessions run from the first forecast to `horizon` sessions after the last. There are
+    forecasts on members only, so a symbol that leaves the universe is sold at the next rebalance.
+
+    Args:
+        panel: adjusted bars; those before the first forecast tell volume and volatility.
+        forecasts: symbol, date, score.
+        horizon: bars ahead.
+        spells: the membership that names the sectors; None where nothing does.
 
     Raises:
         DataError: a forecast stands on a date or symbol without a bar.
@@ -173,10 +185,36 @@ def traded_market(
     sessions = panel["date"].unique().sort()
     first, last = (sessions.search_sorted(forecast_dates[at]) for at in (0, -1))
     dates = sessions[first : last + horizon + 1]
+    earlier = sessions[max(first - VOLATILITY_SESSIONS, 0) : first]
     symbols = forecasts["symbol"].unique().sort().to_list()
-    bars = panel.filter(pl.col("date").is_in(dates.implode()) & pl.col("symbol").is_in(symbols))
-    opens, closes, volume = (
-        to_matrix(bars, column, dates, symbols) for column in ("open", "close", "volume")
+    known = with_liquidity(panel.filter(pl.col("symbol").is_in(symbols)))
+    before, bars = (known.filter(pl.col("date").is_in(span.implode())) for span in (earlier, dates))
+    opens, closes, volume, dollars, volatility = (
+        to_matrix(bars, column, dates, symbols)
+        for column in ("open", "close", "volume", "dollar_volume", "volatility")
     )
-    market = Market(dates.to_list(), opens, closes, np.isfinite(opens) & (volume > 0.0))
+    market = Market(
+        dates.to_list(),
+        opens,
+        closes,
+        np.isfinite(opens) & (volume > 0.0),
+        dollar_volume=dollars,
+        volatility=volatility,
+        sector=None if spells is None else _sector_codes(spells, bars, dates, symbols),
+        earlier_close=to_matrix(before, "close", earlier, symbols),
+    )
     return to_matrix(forecasts, "score", dates, symbols), market
+
+
+def _sector_codes(
+    spells: pl.DataFrame, bars: pl.DataFrame, dates: pl.Series, symbols: list[str]
+) -> npt.NDArray[np.int64] | None:
+    """Returns the number of each symbol's sector [D, S], -1 without one; None if nothing has one.
+
+    It is the sector of the day, from the membership of the day.
+    """
+    names = sector_rows(spells, bars)
+    if names.null_count() == names.len():
+        return None
+    codes = bars.with_columns(sector=names.rank("dense").cast(pl.Float64) - 1.0)
+    return np.nan_to_num(to_matrix(codes, "sector", dates, symbols), nan=-1.0).astype(np.int64)

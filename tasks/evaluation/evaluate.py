@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
+from tasks.evaluation.capacity import capacity
 from tasks.evaluation.horizons import horizon_rows
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
@@ -53,7 +54,8 @@ class Evaluation:
     Attributes:
         summary: JSON values only, no NaN; an interval is {"value", "low", "high"}.
         daily: model, date, ic, rank_ic, squared_error, squared_error_zero (means of each date).
-        equity: portfolio, date, equity, cash, positions, turnover, costs, drawdown.
+        equity: portfolio, date, equity, cash, positions, turnover, costs, exposure,
+            net_exposure, drawdown.
     """
 
     summary: dict[str, Any]
@@ -70,6 +72,7 @@ def evaluate(
     network: str,
     head: str = "mean",
     further: Mapping[int, pl.DataFrame] | None = None,
+    spells: pl.DataFrame | None = None,
 ) -> Evaluation:
     """Returns the evaluation of `network` against zero, the baselines and the market.
 
@@ -82,6 +85,7 @@ def evaluate(
         network: the model to judge.
         head: kind of its head; the score of a rank head has no sign.
         further: the network's predictions at each further horizon, see `horizon_rows`.
+        spells: membership of the universe, for its sectors; None where nothing names them.
 
     Raises:
         UsageError: a column or the network is missing.
@@ -94,13 +98,14 @@ def evaluate(
     scores = {model.name: score_dates(model, scored) for model in scored.models}
     rows = [model_row(score, scored, weights, spec.confidence) for score in scores.values()]
     forecasts = predictions.filter(pl.col("model") == network)
-    signal, market = traded_market(panel, forecasts, horizon)
+    signal, market = traded_market(panel, forecasts, horizon, spells)
     ledgers = run_portfolios(signal, market, benchmark, spec.portfolio, horizon)
     others = horizon_rows(further or {}, spec, network, head, scored.ic_kind)
     summary = {
         "network": network,
         **judge(scores[network], scored, weights, horizon, spec.confidence),
         **money_sections(ledgers, horizon, spec),
+        "capacity": capacity(signal, market, spec.portfolio, horizon),
         "ic_kind": scored.ic_kind,
         "span": _span(scored),
         "models": rows,

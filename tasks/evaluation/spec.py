@@ -2,33 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
-class PortfolioSpec(BaseModel):
-    """How forecasts become positions, and what trading them costs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    top_share: float = Field(
-        0.2,
-        gt=0,
-        le=0.5,
-        description="Share of the names bought (and, long-short, sold); 0 to 0.5.",
-    )
-    rebalance_every: int | None = Field(
-        None, ge=1, le=252, description="Sessions between two rebalances; empty means the horizon."
-    )
-    commission_bps: float = Field(
-        1.0, ge=0, le=1000, description="Commission on the traded value, in basis points."
-    )
-    spread_bps: float = Field(
-        2.0, ge=0, le=1000, description="Half the bid-ask spread, paid on each trade, basis points."
-    )
-    borrow_bps_per_year: float = Field(
-        50.0, ge=0, le=10_000, description="Fee on the value of shorts, basis points a year."
-    )
-    capital: float = Field(
-        1_000_000.0, gt=0, le=1e12, description="Cash at the start, in currency units."
-    )
+from tasks.evaluation.portfolio_spec import PortfolioSpec
 
 
 class EvaluationSpec(BaseModel):

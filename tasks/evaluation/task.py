@@ -11,6 +11,7 @@ from tasks.evaluation.predictions import assemble
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
 from tasks.lake.factors import index_prices
+from tasks.lake.membership import Membership
 from tasks.lake.panel import panel_arrays
 from tasks.lake.store import read_reference
 from tasks.lake.target_spec import TargetSpec, further_name
@@ -36,6 +37,7 @@ def evaluate_folds(
     network: str,
     spec: EvaluationSpec,
     head: str,
+    members: Membership,
 ) -> Artifact:
     """Writes predictions, daily scores, equity and learning curves, and the summary of all.
 
@@ -57,7 +59,9 @@ def evaluate_folds(
         index = index_prices(read_reference(lake, benchmark))
     prices = features.frame(root, "panel.parquet")
     frames = {horizon: made.frame for horizon, made in further.items()}
-    result = evaluate(predictions.frame, prices, index, target, spec, network, head, frames)
+    result = evaluate(
+        predictions.frame, prices, index, target, spec, network, head, frames, members.frame()
+    )
     summary = {
         **result.summary,
         "offsets": predictions.offsets,

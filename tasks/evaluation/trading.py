@@ -9,8 +9,9 @@ from tasks.evaluation.aligned import to_matrix
 from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.performance import drawdown, performance, sharpe, simple_returns
 from tasks.evaluation.portfolio import Ledger, Market, Mode, simulate
+from tasks.evaluation.portfolio_spec import PortfolioSpec
 from tasks.evaluation.significance import interval, resample_dates
-from tasks.evaluation.spec import EvaluationSpec, PortfolioSpec
+from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.verdict import pays
 
 BENCHMARK = "benchmark"
@@ -35,7 +36,7 @@ def hold(benchmark: pl.DataFrame, market: Market, spec: PortfolioSpec) -> Ledger
     Args:
         benchmark: date, open, close.
         market: the sessions the portfolios trade on.
-        spec: the same costs as theirs.
+        spec: the same costs as theirs, slippage and limits aside: an index fund is liquid.
     """
     dates = pl.Series(market.dates)
     bars = benchmark.filter(pl.col("date").is_in(dates.implode()))
@@ -48,7 +49,9 @@ def hold(benchmark: pl.DataFrame, market: Market, spec: PortfolioSpec) -> Ledger
     signal = np.full(opens.shape, np.nan)
     signal[days[0]] = 1.0
     bench = Market(market.dates, opens, closes, np.isfinite(opens))
-    return simulate(signal, bench, "equal_weight", spec, horizon=1)
+    costs = ("commission_bps", "spread_bps", "interest_bps_per_year", "capital")
+    plain = {"impact": 0.0, "max_participation": None, **{c: getattr(spec, c) for c in costs}}
+    return simulate(signal, bench, "equal_weight", PortfolioSpec(**plain), horizon=1)
 
 
 def money_sections(
@@ -69,6 +72,7 @@ def money_sections(
         {
             "name": name,
             **performance(ledger.equity, ledger.turnover, ledger.costs),
+            **_exposure(ledger),
             "sharpe": sharpes[name],
         }
         for name, ledger in ledgers.items()
@@ -83,8 +87,19 @@ def money_sections(
     }
 
 
+def _exposure(ledger: Ledger) -> dict[str, object]:
+    """Returns the mean exposure, what the costs were made of, and what was not filled."""
+    parts = ("commission", "spread", "slippage", "borrow", "interest", "written_off", "unfilled")
+    alive = ledger.equity > 0.0
+    return {
+        "exposure": float(ledger.gross_exposure[alive].mean()),
+        "net_exposure": float(ledger.net_exposure[alive].mean()),
+        **{part: float(getattr(ledger, part).sum()) for part in parts},
+    }
+
+
 def equity_frame(ledgers: dict[str, Ledger]) -> pl.DataFrame:
-    """Returns portfolio, date, equity, cash, positions, turnover, costs, drawdown."""
+    """Returns portfolio, date, equity, cash, positions, turnover, costs, exposures, drawdown."""
     return pl.concat(
         pl.DataFrame(
             {
@@ -95,8 +110,10 @@ def equity_frame(ledgers: dict[str, Ledger]) -> pl.DataFrame:
                 "positions": ledger.positions_value,
                 "turnover": ledger.turnover,
                 "costs": ledger.costs,
+                "exposure": ledger.gross_exposure,
+                "net_exposure": ledger.net_exposure,
                 "drawdown": drawdown(ledger.equity),
             }
         )
         for name, ledger in ledgers.items()
-    )
+    ).fill_nan(None)

@@ -1,10 +1,16 @@
 from datetime import timedelta
+from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import polars as pl
+import pytest
 
+from tasks.evaluation.aligned import traded_market
+from tasks.evaluation.portfolio import Mode
 from tasks.evaluation.spec import PortfolioSpec
-from tests.evaluation.worlds import START, run
+from tasks.lake.membership import SPELL_COLUMNS
+from tests.evaluation.worlds import SPEC, START, run
 
 
 def test_portfolios_span_the_forecasts_and_the_last_holding_period(few):
@@ -32,7 +38,7 @@ def test_the_benchmark_is_bought_once_at_the_open_after_the_first_close(few):
 def test_without_a_benchmark_equal_weight_is_the_rival(few):
     predictions, panel, _ = few
     summary = run(predictions, panel, None).summary
-    assert [p["name"] for p in summary["portfolios"]] == ["long_only", "long_short", "equal_weight"]
+    assert [p["name"] for p in summary["portfolios"]] == list(get_args(Mode))
     assert summary["pays"]["benchmark_sharpe"] is None
     assert "equal weight" in summary["pays"]["sentence"]
     assert not any("benchmark" in w for w in summary["warnings"])
@@ -42,3 +48,67 @@ def test_a_benchmark_without_bars_in_the_span_is_named(few):
     predictions, panel, index = few
     elsewhere = index.with_columns(pl.col("date").dt.offset_by("-5y"))
     assert any("benchmark" in w for w in run(predictions, panel, elsewhere).summary["warnings"])
+
+
+def test_exposure_and_the_parts_of_the_costs_are_those_of_the_ledger(few):
+    result = run(*few)
+    for row in result.summary["portfolios"]:
+        equity = result.equity.filter(pl.col("portfolio") == row["name"])
+        parts = sum(row[part] for part in ("commission", "spread", "slippage", "borrow"))
+        assert parts == pytest.approx(row["costs"])
+        assert equity["costs"].sum() == pytest.approx(row["costs"])
+        assert equity["exposure"].mean() == pytest.approx(row["exposure"])
+        held = (equity["positions"] / equity["equity"]).mean()
+        assert held == pytest.approx(row["net_exposure"], abs=1e-12)
+    short = next(r for r in result.summary["portfolios"] if r["name"] == "long_short")
+    assert abs(short["net_exposure"]) < 0.1 < short["exposure"]
+    # An index fund is liquid: its buyer pays commission and spread only.
+    bench = next(r for r in result.summary["portfolios"] if r["name"] == "benchmark")
+    assert bench["slippage"] == bench["unfilled"] == 0.0 < bench["commission"]
+
+
+def test_sectors_come_from_the_membership_of_the_day(few):
+    predictions, panel, _ = few
+    half = START + timedelta(days=100)
+    spells = pl.DataFrame(
+        [
+            ("S000", None, half - timedelta(days=1), "XNYS", "Banks"),
+            ("S000", half, None, "XNYS", "Energy"),
+            ("S001", None, None, "XNYS", "Energy"),
+            ("S002", None, None, "XNYS", None),
+        ],
+        schema=SPELL_COLUMNS,
+        orient="row",
+    )
+    forecasts = predictions.filter(pl.col("model") == "gru")
+    _, market = traded_market(panel, forecasts, 1, spells)
+    np.testing.assert_array_equal(market.sector[99], [0, 1, -1, -1, -1])
+    np.testing.assert_array_equal(market.sector[100], [1, 1, -1, -1, -1])
+    unnamed = spells.with_columns(sector=pl.lit(None, pl.String))
+    assert traded_market(panel, forecasts, 1, unnamed)[1].sector is None
+
+
+def test_volume_and_volatility_are_known_from_bars_before_the_first_forecast(few):
+    predictions, panel, _ = few
+    later = predictions.filter(pl.col("model") == "gru", pl.col("date") >= panel["date"][100])
+    _, market = traded_market(panel, later, 1)
+    one = panel.filter(pl.col("symbol") == "S003").sort("date")
+    value = (one["close"] * one["volume"]).to_numpy()
+    change = np.diff(np.log(one["close"].to_numpy()))
+    assert market.dollar_volume[5, 3] == pytest.approx(value[86:106].mean(), rel=1e-12)
+    assert market.volatility[5, 3] == pytest.approx(change[45:105].std(ddof=1), rel=1e-9)
+    np.testing.assert_array_equal(market.earlier_close[:, 3], one["close"][40:100])
+
+
+def test_more_capital_slips_more_fills_less_and_earns_less(few):
+    made = run(*few).summary["capacity"]
+    assert [row["capital"] for row in made["rows"]] == list(PortfolioSpec().capacity)
+    for less, more in pairwise(made["rows"]):
+        assert more["filled"] <= less["filled"]
+        assert more["exposure"] <= less["exposure"] + 1e-9
+        assert more["annual_return"] < less["annual_return"]
+    # A fund of 10 billion cannot trade names of 100 million a session: what is cut is the rest.
+    assert made["rows"][0]["filled"] > 0.99 > 0.1 > made["rows"][-1]["filled"]
+    assert "Sharpe ratio" in made["sentence"]
+    plain = SPEC.model_copy(update={"portfolio": PortfolioSpec(capacity=())})
+    assert run(*few, spec=plain).summary["capacity"] is None

@@ -41,17 +41,38 @@ def null_world(seed, dates, names, horizon, persistence):
 
 
 def random_market(seed, sessions=60, names=4, missing=0.1):
-    """A market with gaps: symbols without an open, without any bar, or listed late."""
+    """A market with gaps: symbols without an open, without any bar, listed late, or dead early.
+
+    Volumes are small enough to matter to a million; some symbols leave the universe for a while.
+    """
     rng = np.random.default_rng(seed)
     opens = 50 * np.exp(np.cumsum(rng.normal(0, 0.03, (sessions, names)), axis=0))
     closes = opens * np.exp(rng.normal(0, 0.02, (sessions, names)))
     absent = rng.random((sessions, names)) < missing / 2
     absent[: sessions // 4, -1] = True
+    for name in np.flatnonzero(rng.random(names) < missing):
+        absent[rng.integers(sessions) :, name] = True
     opens[absent | (rng.random((sessions, names)) < missing)] = np.nan
     closes[absent] = np.nan
     signal = np.where(absent, np.nan, rng.normal(size=(sessions, names)))
     days = [START + timedelta(days=day) for day in range(sessions)]
-    return signal, Market(days, opens, closes, np.isfinite(opens))
+    dollars = np.exp(rng.normal(15, 1, names) + rng.normal(0, 0.3, (sessions, names)))
+    volatility = rng.uniform(0.005, 0.05, (sessions, names))
+    volatility[: min(3, rng.integers(6))] = np.nan
+    earlier = 50 * np.exp(np.cumsum(rng.normal(0, 0.03, (30, names)), axis=0))
+    spell = rng.integers(1, 8, names)
+    market = Market(
+        days,
+        opens,
+        closes,
+        np.isfinite(opens),
+        dollar_volume=np.where(absent, np.nan, dollars),
+        volatility=np.where(absent, np.nan, volatility),
+        member=(np.arange(sessions)[:, None] // 10) % 8 != spell,
+        sector=np.broadcast_to(rng.integers(-1, 2, names), (sessions, names)),
+        earlier_close=earlier,
+    )
+    return signal, market
 
 
 def frames(names, dates, skill, seed=0, horizon=1):
