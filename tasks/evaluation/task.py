@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.evaluate import evaluate, json_values
+from tasks.evaluation.paths import by_path, on_path, path_section, score_path
 from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.predictions import assemble
 from tasks.evaluation.spec import EvaluationSpec
@@ -26,6 +27,7 @@ def evaluate_folds(
     key: str,
     lake: str,
     features: Artifact,
+    windows: Artifact,
     folds: list[Artifact],
     baselines: list[Artifact],
     benchmark: TableRef | None,
@@ -37,18 +39,37 @@ def evaluate_folds(
     spec: EvaluationSpec,
     head: str,
 ) -> Artifact:
-    """Writes predictions, daily scores, equity and learning curves, and the summary of all."""
+    """Writes predictions, daily scores, equity and learning curves, and the summary of all.
+
+    These are the walk-forward's. Combinatorial folds, where there are any, add the section "paths".
+    """
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    fits = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in folds]
-    nulls = [(a.read_json(root)["fold"], a.frame(root, "forecasts.parquet")) for a in baselines]
+    plan = windows.read_json(root)
+    walked = [fold["fold"] for fold in plan["folds"] if "tested" not in fold]
+    fits, nulls = (_forecasts(root, made, walked) for made in (folds, baselines))
     predictions = assemble(panel, target, network, fits, nulls, head, spec.calibration_sessions)
     index = None
     if benchmark is not None and benchmark.rows:
         index = index_prices(read_reference(lake, benchmark))
     prices = features.frame(root, "panel.parquet")
     result = evaluate(predictions.frame, prices, index, target, spec, network, head)
+    crossed = [fold for fold in plan["folds"] if "tested" in fold]
+    paths = []
+    for tests in by_path(crossed):
+        fits, nulls = (
+            [(n, on_path(panel, f, tests[n])) for n, f in _forecasts(root, made, [*tests])]
+            for made in (folds, baselines)
+        )
+        # A calibrate span may follow the tests: intervals cannot roll on from it.
+        path = assemble(panel, target, network, fits, nulls, head, sessions=None).frame
+        paths.append(score_path(path, prices, target, spec, network, head))
     summary = {
         **result.summary,
+        "paths": json_values(path_section(paths, crossed, network)) if crossed else None,
+        "plan": [
+            {"fold": f["fold"], "tested": "tested" in f, "runs": f["runs"]}
+            for f in (*plan["folds"], plan["refit"])
+        ],
         "offsets": predictions.offsets,
         "trial": _trial(result.summary, result.equity, network),
     }
@@ -56,7 +77,7 @@ def evaluate_folds(
         "predictions": predictions.frame,
         "daily": result.daily,
         "equity": result.equity,
-        "curves": _curves(root, folds),
+        "curves": _curves(root, folds, walked),
     }
     parents = (features.sha256, *(a.sha256 for a in (*folds, *baselines)))
     return write_artifact(root, "evaluation", key, write_frames(tables, summary), parents)
@@ -71,10 +92,20 @@ def _trial(summary: dict[str, Any], equity: pl.DataFrame, network: str) -> dict[
     }
 
 
-def _curves(root: Path, folds: list[Artifact]) -> pl.DataFrame:
+def _forecasts(
+    root: Path, made: list[Artifact], numbers: list[int]
+) -> list[tuple[int, pl.DataFrame]]:
+    """Returns number and forecasts of those artifacts that belong to one of the folds."""
+    folds = [(artifact.read_json(root)["fold"], artifact) for artifact in made]
+    return [(n, a.frame(root, "forecasts.parquet")) for n, a in folds if n in numbers]
+
+
+def _curves(root: Path, folds: list[Artifact], numbers: list[int]) -> pl.DataFrame:
     pieces = []
     for artifact in folds:
         facts = artifact.read_json(root)
+        if facts["fold"] not in numbers:
+            continue
         curve = artifact.frame(root, "curve.parquet")
         pieces.append(
             curve.select(
