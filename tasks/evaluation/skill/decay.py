@@ -11,7 +11,7 @@ from tasks.evaluation.metrics import (
     mean_over_dates,
     ts_ic_over_dates,
 )
-from tasks.evaluation.significance import interval, resample_dates
+from tasks.evaluation.significance import dependence_length, interval, resample_dates
 from tasks.evaluation.spec import EvaluationSpec
 
 # Sessions; the target's own horizon stands among them.
@@ -40,6 +40,9 @@ def decay_rows(
     than twice as many dates have a return is left out.
     """
     rows = []
+    # Short horizons ask for equal blocks.
+    drawn: dict[int, FloatArray] = {}
+    dates = scored.dates.len()
     for ahead in sorted({*HORIZONS, horizon}):
         if len(panel["date"].unique()) <= ahead + 1:
             continue
@@ -47,8 +50,10 @@ def decay_rows(
         known = int(np.isfinite(returns).any(axis=1).sum())
         if known < 2 * ahead + 1:
             continue
-        weights = resample_dates(scored.dates.len(), ahead, spec.bootstrap_samples, spec.seed)
-        draws = _draws(score, returns, scored.ic_kind, scored.min_names, weights)
+        block = dependence_length(dates, ahead)
+        if block not in drawn:
+            drawn[block] = resample_dates(dates, ahead, spec.bootstrap_samples, spec.seed)
+        draws = _draws(score, returns, scored.ic_kind, scored.min_names, drawn[block])
         rows.append({"horizon": ahead, "dates": known, "ic": interval(draws, spec.confidence)})
     return rows
 
