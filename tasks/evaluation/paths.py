@@ -118,7 +118,7 @@ def path_section(
         }
         for name in names
     ]
-    mine = next(row for row in models if row["name"] == network)["ic"]
+    mine: dict[str, Any] = next(row for row in models if row["name"] == network)
     groups = {test["group"] for fold in folds for test in fold["tested"]}
     return {
         "groups": len(groups),
@@ -133,7 +133,7 @@ def path_section(
         ],
         "models": models,
         "net_sharpe": scatter([path["net_sharpe"] for path in paths], 0.0, "net_sharpe"),
-        "better": mine["better"],
+        "better": {metric: mine[metric]["better"] for metric in NOTHING},
     }
 
 

@@ -130,7 +130,8 @@ def test_the_figures_of_a_portfolio_are_those_of_its_row(few):
     summary = run(*few).summary
     for row in summary["portfolios"]:
         figures = summary["earned"]["portfolios"][row["name"]]
-        for name in ("annual_return", "annual_volatility", "sortino", "max_drawdown"):
+        same = ("annual_return", "annual_volatility", "sortino", "hit_rate", "max_drawdown")
+        for name in same:
             assert figures[name]["value"] == pytest.approx(row[name], rel=1e-9), name
 
 

@@ -97,7 +97,7 @@ def path(ic, **models):
 def test_the_section_counts_the_paths_that_are_better_than_nothing():
     found = path_section([path(0.02), path(-0.01)], FOLDS, "gru")
     assert (found["folds"], found["groups"], found["test_groups"]) == (3, 3, 2)
-    assert found["better"] == 1
+    assert found["better"] == {"ic": 1, "rank_ic": 1, "mse_ratio": 1}
     assert [row["ic"] for row in found["paths"]] == [0.02, -0.01]
     assert found["models"][0]["mse_ratio"]["better"] == 1
     assert found["net_sharpe"]["low"] == -0.1

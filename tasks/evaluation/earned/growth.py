@@ -1,4 +1,4 @@
-"""Return and volatility of portfolios, by year."""
+"""Return and volatility of portfolios by year, and how often they gain."""
 
 import math
 
@@ -32,6 +32,12 @@ def sortino(paths: Paths) -> FloatArray:
     return divide(paths.returns.mean(axis=1), downside) * math.sqrt(SESSIONS_PER_YEAR)
 
 
+def hit_rate(paths: Paths) -> FloatArray:
+    """Returns the share of gains among the sessions that gained or lost; NaN without any."""
+    return divide((paths.returns > 0.0).sum(axis=1), (paths.returns != 0.0).sum(axis=1))
+
+
 ANNUAL_RETURN = Figure("Return", "a year", "percent", 1, True, annual_return)
 ANNUAL_VOLATILITY = Figure("Volatility", "a year", "percent", 1, False, annual_volatility)
 SORTINO = Figure("Sortino ratio", "", "decimal", 2, False, sortino)
+HIT_RATE = Figure("Days won", "of those that moved", "percent", 1, False, hit_rate)
