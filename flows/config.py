@@ -42,7 +42,7 @@ class RunConfig(BaseModel):
     features: FeatureSpec = Field(FeatureSpec(), description="What a network sees of a bar.")
     target: TargetSpec = Field(TargetSpec(), description="What is forecast.")
     window: WindowSpec = Field(WindowSpec(), description="The window a network sees.")
-    splits: SplitSpec = Field(SplitSpec(), description="The walk-forward folds.")
+    splits: SplitSpec = Field(SplitSpec(), description="The folds.")
     network: NetworkSpec = Field(RecurrentSpec(), description="The network.")
     training: TrainingSpec = Field(TrainingSpec(), description="How it is fitted.")
     compute: ComputeSpec = Field(ComputeSpec(), description="Who carries out the fits.")

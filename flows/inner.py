@@ -1,5 +1,7 @@
 """The folds of a study's trials, inside the fit and stop spans of the first outer fold."""
 
+from typing import Literal
+
 from flows.config import RunConfig
 from models.errors import UsageError
 from tasks.windows.spec import SplitSpec
@@ -31,6 +33,9 @@ def inner_splits(config: RunConfig) -> SplitSpec:
             f"take {needed} of them; raise splits.fit by {shortest - fit}, or lower tuning.folds "
             "or splits.stop."
         )
+    scheme: Literal["expanding", "rolling"] = (
+        "rolling" if outer.scheme == "rolling" else "expanding"
+    )
     return SplitSpec(
-        scheme=outer.scheme, folds=folds, fit=fit, stop=outer.stop, calibrate=gap, test=outer.stop
+        scheme=scheme, folds=folds, fit=fit, stop=outer.stop, calibrate=gap, test=outer.stop
     )

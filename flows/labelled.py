@@ -2,9 +2,12 @@
 
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from flows.config import RunConfig
 from flows.prices import Prices
+from tasks.features.frame import bars_behind, looks_across
+from tasks.features.names import parse
 from tasks.features.task import build_features
 from tasks.lake.artifacts import Artifact
 from tasks.windows.task import make_windows
@@ -36,4 +39,13 @@ def plan_folds(config: RunConfig, features: Artifact, session: date, root: Path)
         window=config.window,
         splits=config.splits,
         cutoff=session,
+        **reach(config),
     )
+
+
+def reach(config: RunConfig) -> dict[str, Any]:
+    """Returns what a row's features hang on, for folds that train behind their test spans."""
+    features = [parse(name) for name in config.features.features]
+    # Intervals and targets are scaled by the volatility; the other two are baselines by name.
+    used = ("volatility", *config.baselines.names)
+    return {"behind": bars_behind(features, used), "across": looks_across(features)}

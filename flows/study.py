@@ -11,6 +11,7 @@ from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.runtime import flow_run
 
 from flows.config import RunConfig, with_values
+from flows.labelled import reach
 from flows.session import Plan
 from models.errors import ModelError, UsageError
 from tasks.lake.artifacts import Artifact
@@ -107,6 +108,7 @@ def _fit_and_judge(asked: Asked, bench: Bench) -> tuple[list[Artifact], Artifact
         window=config.window,
         splits=bench.splits,
         cutoff=bench.end,
+        **reach(config),
     )
     run, symbols = flow_run.get_id() or "", bench.plan.symbols
     trial = open_trial(bench.root, bench.lake, config.recipe(), symbols, windows, bench.now, run)

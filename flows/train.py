@@ -76,20 +76,23 @@ def train(
         "device": plan.device,
         "threads": config.compute.threads,
     }
-    with fan_out(config, plan.device, windows.read_json(root)) as fits:
+    planned = windows.read_json(root)
+    numbers = [fold["fold"] for fold in planned["folds"]]
+    with fan_out(config, plan.device, planned) as fits:
         each = [
             {**fit, "fold": fold, "seed": seed}
-            for fold in range(config.splits.folds)
+            for fold in numbers
             for seed in config.training.seeds
         ]
         folds = fits.run("folds", train_fold, each)
         baselines = [
             train_baselines(**shape, windows=windows, fold=fold, baselines=config.baselines)
-            for fold in range(config.splits.folds)
+            for fold in numbers
         ]
         evaluation = evaluate_folds(
             **shape,
             lake=lake,
+            windows=windows,
             folds=folds,
             baselines=baselines,
             benchmark=prices.benchmark,

@@ -4,6 +4,8 @@ import re
 import tomllib
 from pathlib import Path
 
+from tasks.evaluation.earned import FIGURES
+from tasks.evaluation.skill import SCORES
 from tasks.features import catalogue
 from tasks.features.indicators.lookbacks import ENDLESS
 from tasks.features.sets import SETS
@@ -53,3 +55,12 @@ def test_the_features_that_the_readme_configures_are_accepted():
     example = re.search(r"```toml\n(\[features\].*?)```", README, re.DOTALL)
     assert example is not None
     FeatureSpec(**tomllib.loads(example.group(1))["features"])
+
+
+def test_the_scores_and_figures_in_the_readme_are_those_of_the_registries():
+    _, _, judged = README.partition("## How a forecast is judged")
+    judged = judged.partition("## The command")[0]
+    tables = [
+        re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE) for part in judged.split("|---|---|")
+    ]
+    assert tables[2:] == [list(SCORES), list(FIGURES)]

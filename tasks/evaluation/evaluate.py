@@ -18,6 +18,7 @@ import polars as pl
 
 from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
 from tasks.evaluation.capacity import capacity
+from tasks.evaluation.earned.section import earned_section
 from tasks.evaluation.horizons import horizon_rows
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
@@ -30,6 +31,7 @@ from tasks.evaluation.significance import (
     resample_dates,
     standard_error,
 )
+from tasks.evaluation.skill.section import skill_section
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.trading import BENCHMARK, equity_frame, money_sections, run_portfolios
 from tasks.evaluation.verdict import power, verdict, verdict_by_ic
@@ -110,6 +112,8 @@ def evaluate(
         "span": _span(scored),
         "models": rows,
         "horizons": others,
+        "skill": skill_section(scores, scored, panel, weights, network, horizon, spec),
+        "earned": earned_section(ledgers, horizon, spec),
         "folds": _fold_rows(scores[network], scored),
         "warnings": [
             *(text for kind, text in NOT_EARNED.items() if kind == target.kind),

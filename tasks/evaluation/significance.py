@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from arch.bootstrap import StationaryBootstrap
 from scipy.stats import t as student_t
 
@@ -47,12 +48,22 @@ def resample_dates(dates: int, horizon: int, samples: int, seed: int) -> FloatAr
     The resamples [samples + 1, dates] come from the stationary bootstrap of Politis and Romano
     (1994), with blocks of `dependence_length` sessions on average.
     """
+    order = resample_order(dates, horizon, samples, seed)
+    return np.stack([np.bincount(row, minlength=dates) for row in order]).astype(np.float64)
+
+
+def resample_order(dates: int, horizon: int, samples: int, seed: int) -> npt.NDArray[np.int64]:
+    """Returns which dates follow each other: row 0 as they did, then one row a resample.
+
+    These are the resamples [samples + 1, dates] that `resample_dates` counts.
+    """
     block = max(dependence_length(dates, horizon), 1)
     bootstrap = StationaryBootstrap(block, np.arange(dates), seed=seed)
-    weights = np.ones((samples + 1, dates))
+    order = np.empty((samples + 1, dates), dtype=np.int64)
+    order[0] = np.arange(dates)
     for row, (data, _) in enumerate(bootstrap.bootstrap(samples), start=1):
-        weights[row] = np.bincount(data[0], minlength=dates)
-    return weights
+        order[row] = data[0]
+    return order
 
 
 def interval(draws: FloatArray, confidence: float) -> Interval:

@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.evaluate import evaluate, json_values
+from tasks.evaluation.paths import by_path, on_path, path_section, score_path
 from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.predictions import assemble
 from tasks.evaluation.spec import EvaluationSpec
@@ -27,6 +28,7 @@ def evaluate_folds(
     key: str,
     lake: str,
     features: Artifact,
+    windows: Artifact,
     folds: list[Artifact],
     baselines: list[Artifact],
     benchmark: TableRef | None,
@@ -42,15 +44,18 @@ def evaluate_folds(
     """Writes predictions, daily scores, equity and learning curves, and the summary of all.
 
     Predictions of a further horizon are a table of their own, such as `predictions_5`, and so are
-    the offsets of its intervals.
+    the offsets of its intervals. All these are the walk-forward's; combinatorial folds, where there
+    are any, add the section "paths".
     """
     panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
-    fits, nulls = _forecasts(root, folds), _forecasts(root, baselines)
+    plan = windows.read_json(root)
+    walked = [fold["fold"] for fold in plan["folds"] if "tested" not in fold]
+    fits, nulls = (_forecasts(root, made, walked) for made in (folds, baselines))
     sessions = spec.calibration_sessions
     predictions = assemble(panel, target, network, fits, nulls, head, sessions)
     further = {}
     for horizon in target.also:
-        own = _forecasts(root, folds, further_name("forecasts", horizon))
+        own = _forecasts(root, folds, walked, further_name("forecasts", horizon))
         further[horizon] = assemble(
             panel.at(horizon), target.at(horizon), network, own, [], head, sessions
         )
@@ -59,11 +64,25 @@ def evaluate_folds(
         index = index_prices(read_reference(lake, benchmark))
     prices = features.frame(root, "panel.parquet")
     frames = {horizon: made.frame for horizon, made in further.items()}
-    result = evaluate(
-        predictions.frame, prices, index, target, spec, network, head, frames, members.frame()
-    )
+    spells = members.frame()
+    result = evaluate(predictions.frame, prices, index, target, spec, network, head, frames, spells)
+    crossed = [fold for fold in plan["folds"] if "tested" in fold]
+    paths = []
+    for tests in by_path(crossed):
+        fits, nulls = (
+            [(n, on_path(panel, f, tests[n])) for n, f in _forecasts(root, made, [*tests])]
+            for made in (folds, baselines)
+        )
+        # A calibrate span may follow the tests: intervals cannot roll on from it.
+        path = assemble(panel, target, network, fits, nulls, head, sessions=None).frame
+        paths.append(score_path(path, prices, target, spec, network, head, spells))
     summary = {
         **result.summary,
+        "paths": json_values(path_section(paths, crossed, network)) if crossed else None,
+        "plan": [
+            {"fold": f["fold"], "tested": "tested" in f, "runs": f["runs"]}
+            for f in (*plan["folds"], plan["refit"])
+        ],
         "offsets": predictions.offsets,
         "further_offsets": {str(horizon): made.offsets for horizon, made in further.items()},
         "trial": _trial(result.summary, result.equity, network),
@@ -73,16 +92,10 @@ def evaluate_folds(
         **{further_name("predictions", horizon): frame for horizon, frame in frames.items()},
         "daily": result.daily,
         "equity": result.equity,
-        "curves": _curves(root, folds),
+        "curves": _curves(root, folds, walked),
     }
     parents = (features.sha256, *(a.sha256 for a in (*folds, *baselines)))
     return write_artifact(root, "evaluation", key, write_frames(tables, summary), parents)
-
-
-def _forecasts(
-    root: Path, artifacts: list[Artifact], name: str = "forecasts"
-) -> list[tuple[int, pl.DataFrame]]:
-    return [(a.read_json(root)["fold"], a.frame(root, f"{name}.parquet")) for a in artifacts]
 
 
 def _trial(summary: dict[str, Any], equity: pl.DataFrame, network: str) -> dict[str, Any]:
@@ -94,10 +107,20 @@ def _trial(summary: dict[str, Any], equity: pl.DataFrame, network: str) -> dict[
     }
 
 
-def _curves(root: Path, folds: list[Artifact]) -> pl.DataFrame:
+def _forecasts(
+    root: Path, made: list[Artifact], numbers: list[int], name: str = "forecasts"
+) -> list[tuple[int, pl.DataFrame]]:
+    """Returns number and forecasts of those artifacts that belong to one of the folds."""
+    folds = [(artifact.read_json(root)["fold"], artifact) for artifact in made]
+    return [(n, a.frame(root, f"{name}.parquet")) for n, a in folds if n in numbers]
+
+
+def _curves(root: Path, folds: list[Artifact], numbers: list[int]) -> pl.DataFrame:
     pieces = []
     for artifact in folds:
         facts = artifact.read_json(root)
+        if facts["fold"] not in numbers:
+            continue
         curve = artifact.frame(root, "curve.parquet")
         pieces.append(
             curve.select(

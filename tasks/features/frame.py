@@ -164,7 +164,7 @@ def transformed(
     if not wanted:
         return frame
     section = None
-    if any(step.transform.scope == "date" for feature in wanted for step in feature.steps):
+    if looks_across(wanted):
         section = CrossSection(frame, member.to_numpy(), sector_codes(sector))
     lengths = frame.get_column("symbol").rle().struct.field("len").to_numpy().astype(np.int64)
     ends = np.cumsum(lengths)
@@ -209,12 +209,26 @@ def newest_rows(
     lengths = check_panel(panel)
     starts = np.cumsum(lengths) - lengths
     seen = np.arange(panel.height) - np.repeat(starts, lengths)
-    across = any(step.transform.scope == "date" for f in features for step in f.steps)
-    if newest is None or across:
+    if newest is None or looks_across(features):
         return panel, pl.Series("bars_seen", seen)
-    needs = (f.lookback + f.warm_up for f in (*features, *_ALWAYS_MADE))
-    kept = seen >= np.repeat(lengths, lengths) - (newest + max(needs))
+    kept = seen >= np.repeat(lengths, lengths) - (newest + bars_behind(features))
     return panel.filter(kept), pl.Series("bars_seen", seen[kept])
+
+
+def bars_behind(features: Sequence[Feature], used: Sequence[str] | None = None) -> int:
+    """Returns the earlier bars of its symbol that a row of the frame hangs on, warm-up included.
+
+    Args:
+        features: the features.
+        used: which of volatility, momentum and reversal count besides; None counts all.
+    """
+    made = [f for f in _ALWAYS_MADE if used is None or f.name in used]
+    return max(f.lookback + f.warm_up for f in (*features, *made))
+
+
+def looks_across(features: Sequence[Feature]) -> bool:
+    """Tells whether a row of the frame hangs on the other symbols of its date."""
+    return any(step.transform.scope == "date" for f in features for step in f.steps)
 
 
 def masked_rows(frame: pl.DataFrame, features: Sequence[str], lookback: int) -> dict[str, int]:

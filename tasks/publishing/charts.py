@@ -151,7 +151,7 @@ def forecast_chart(measure: Measure) -> go.Figure:
         mode="markers", marker={"size": 4, "color": ORANGE}, name="outcome", meta="target"
     )
     figure.add_scatter(mode="lines", line={"width": 2, "color": BLUE}, name="forecast", meta="mean")
-    figure.update_layout(margin=_margin(), legend=_legend(), hovermode="x unified")
+    figure.update_layout(margin=margin(), legend=legend(), hovermode="x unified")
     figure.update_yaxes(title_text=measure.unit)
     return figure
 
@@ -162,7 +162,7 @@ def scatter_chart(measure: Measure) -> go.Figure:
     figure.add_scatter(
         mode="markers", marker={"size": 5, "color": BLUE, "opacity": 0.45}, showlegend=False
     )
-    figure.update_layout(margin=_margin())
+    figure.update_layout(margin=margin())
     named = measure.sign or measure.unit
     figure.update_xaxes(title_text=f"forecast, {named}")
     figure.update_yaxes(title_text=f"outcome, {named}")
@@ -203,15 +203,16 @@ def _stacked(heights: tuple[float, float]) -> go.Figure:
         rows=2, cols=1, shared_xaxes=True, row_heights=list(heights), vertical_spacing=0.06
     )
     return figure.update_layout(
-        template="none", margin=_margin(), legend=_legend(), hovermode="x unified"
+        template="none", margin=margin(), legend=legend(), hovermode="x unified"
     )
 
 
-def _margin() -> dict[str, int]:
+def margin() -> dict[str, int]:
+    """Returns the margins around a plot, in pixels."""
     return {"l": 64, "r": 12, "t": 12, "b": 44}
 
 
-def _legend() -> dict[str, Any]:
+def legend() -> dict[str, Any]:
     """Returns a legend in rows above the plot; plotly widens the margin for it as it wraps."""
     return {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 

@@ -75,7 +75,7 @@ def _facts(
         "Target": f"{target.name}; unit: {target.unit}",
         "Features": f"{len(manifest['features'])}, window of {manifest['lookback']} bars",
         "Network": ", ".join(f"{k} {v}" for k, v in network.items()),
-        "Folds": f"{splits['folds']} {splits['scheme']}, {splits['test']} test sessions each",
+        "Folds": _folds(splits),
         "Seeds": ", ".join(map(str, manifest["seeds"])),
         "Windows in an epoch": "all" if drawn is None else f"at most {drawn}, drawn by seed",
         "Reproducible": reproducible(training),
@@ -87,3 +87,13 @@ def _facts(
     if night is not None:
         facts["Night known by"] = str(night["known_by"][0])
     return facts
+
+
+def _folds(splits: dict[str, Any]) -> str:
+    walk = "expanding" if splits["scheme"] == "combinatorial" else splits["scheme"]
+    folds = f"{splits['folds']} {walk}, {splits['test']} test sessions each"
+    if splits["scheme"] != "combinatorial":
+        return folds
+    return (
+        f"{folds}; {splits['test_groups']} of {splits['groups']} groups tested in every combination"
+    )

@@ -20,7 +20,7 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from tasks.lake.target_spec import TargetSpec
-from tasks.publishing import charts
+from tasks.publishing import charts, skill_charts
 from tasks.publishing.formats import bounds, decimal, percent, times
 from tasks.publishing.manifest import NOT_PROVED
 from tasks.publishing.measures import Measure, in_basis_points
@@ -102,6 +102,11 @@ def render_report(material: ReportMaterial) -> str:
             leaks=[r["name"] for r in [*summary["models"], *horizons] if r["suspected_leak"]],
             ranking=_ranking(material.forecasts),
             drawn=drawn,
+            skill=summary.get("skill"),
+            earned=summary.get("earned"),
+            paths=summary.get("paths"),
+            written=written,
+            planned=skill_charts.MAX_PLANNED,
             symbols=symbols,
             symbols_total=own["symbol"].n_unique(),
             symbol_rows=charts.MAX_SYMBOL_ROWS,
@@ -125,10 +130,19 @@ def _figures(
         "ic": charts.ic_chart(values, material.summary["network"], kind),
         "equity": charts.equity_chart(material.equity),
     }
+    figures |= skill_charts.drawn(material.summary, kind, measure)
     if with_outcomes:
         figures["forecast"] = charts.forecast_chart(measure)
         figures["scatter"] = charts.scatter_chart(measure)
     return {name: figure for name, figure in figures.items() if figure is not None}
+
+
+def written(value: float | None, column: Mapping[str, Any], measure: Measure) -> str:
+    """Returns a number of the summary as its column says: a bare one, a share, or with a unit."""
+    if column["form"] == "target":
+        return measure.text(value, signed=column["signed"])
+    form = percent if column["form"] == "percent" else decimal
+    return form(value, column["digits"], column["signed"])
 
 
 def _environment() -> jinja2.Environment:

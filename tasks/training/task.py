@@ -65,8 +65,11 @@ def train_refit(
     device: str,
     threads: int,
 ) -> Artifact:
-    """Fits on every matured label for the median best epoch of the folds."""
-    epochs = refit_epochs([fold.read_json(root)["best_epoch"] for fold in folds])
+    """Fits on every matured label for the median best epoch of the walk-forward's folds."""
+    plan, fits = windows.read_json(root)["folds"], [fold.read_json(root) for fold in folds]
+    # How a model is judged besides, by combinatorial folds, must not change the model.
+    walked = [fit for fit in fits if "tested" not in plan[fit["fold"]]]
+    epochs = refit_epochs([fit["best_epoch"] for fit in walked])
     order = FitOrder(
         root, key, features, windows, names, earlier_bars, lookback, None, seed, network, training,
         device, epochs, threads,

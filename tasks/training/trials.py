@@ -36,13 +36,14 @@ def describe_trial(
     Args:
         recipe: The run's configuration.
         symbols: The universe.
-        windows: Summary of the windows artifact, whose test spans are the evaluation span.
+        windows: Summary of the windows artifact; the walk-forward's test spans are the evaluation
+            span.
     """
     spec = {k: v for k, v in recipe.items() if k not in _NOT_TRIED}
     spec["training"] = {k: v for k, v in recipe["training"].items() if k not in ("seeds", "device")}
     universe = digest_text(list(symbols))
     target = TargetSpec(**recipe["target"]).name
-    tests = [fold["spans"]["test"] for fold in windows["folds"]]
+    tests = [fold["spans"]["test"] for fold in windows["folds"] if "tested" not in fold]
     return {
         "trial": digest_text(spec, universe, target),
         "universe": universe,

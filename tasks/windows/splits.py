@@ -71,7 +71,7 @@ def walk_forward(sessions: Sequence[date], horizon: int, spec: SplitSpec) -> lis
         test = first_test + number * spec.test
         calibrate = test - spec.calibrate
         stop = calibrate - spec.stop
-        fit = 0 if spec.scheme == "expanding" else stop - spec.fit
+        fit = stop - spec.fit if spec.scheme == "rolling" else 0
         folds.append(
             Fold(
                 number,

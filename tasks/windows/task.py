@@ -21,9 +21,11 @@ def make_windows(
     window: WindowSpec,
     splits: SplitSpec,
     cutoff: date,
+    behind: int,
+    across: bool,
 ) -> Artifact:
     """Writes the rows and scalers of all folds and of the refit as `windows`."""
     panel = panel_arrays(features.frame(root), names, window.lookback, earlier_bars)
-    plan = plan_windows(panel, window.lookback, horizon, splits, cutoff)
+    plan = plan_windows(panel, window.lookback, horizon, splits, cutoff, behind, across)
     fill = write_frames({"frame": plan.rows}, plan.summary)
     return write_artifact(root, "windows", key, fill, parents=(features.sha256,))

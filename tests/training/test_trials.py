@@ -44,6 +44,12 @@ def test_a_trial_is_described_by_universe_target_and_the_span_of_its_tests():
     assert described == trial()
 
 
+def test_the_span_of_a_trial_is_that_of_the_walk_forward_whatever_else_is_tested():
+    whole = {"start": "2010-01-04", "end": "2015-06-30"}
+    crossed = {"spans": {"test": whole}, "tested": [{"group": 0, "path": 0, **whole}]}
+    assert trial(windows={"folds": [*WINDOWS["folds"], crossed]}) == trial()
+
+
 @pytest.mark.parametrize(
     ("path", "value"),
     [

@@ -1,0 +1,52 @@
+"""The section "earned" of the summary: every figure of every portfolio with its interval."""
+
+from collections.abc import Mapping
+
+from tasks.evaluation.earned import FIGURES
+from tasks.evaluation.earned.entry import Paths
+from tasks.evaluation.metrics import divide
+from tasks.evaluation.performance import simple_returns
+from tasks.evaluation.portfolio import Ledger
+from tasks.evaluation.significance import interval, resample_order
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.trading import BENCHMARK
+
+
+def earned_section(
+    ledgers: Mapping[str, Ledger], horizon: int, spec: EvaluationSpec
+) -> dict[str, object]:
+    """Returns the columns and, by portfolio, the figures; those beside a benchmark need one.
+
+    Args:
+        ledgers: the accounts on the same sessions.
+        horizon: of the target, in sessions; the resampled blocks are longer.
+        spec: confidence and resamples.
+    """
+    returns = {name: simple_returns(ledger.equity) for name, ledger in ledgers.items()}
+    sessions = next(iter(returns.values())).size
+    order = resample_order(sessions, horizon, spec.bootstrap_samples, spec.seed)
+    market = returns.get(BENCHMARK)
+    rows: dict[str, dict[str, object]] = {}
+    for name, ledger in ledgers.items():
+        paths = Paths(
+            returns=returns[name][order],
+            market=None if market is None else market[order],
+            invested=divide(ledger.positions_value, ledger.equity)[1:][order],
+        )
+        rows[name] = {
+            figure: None if draws is None else interval(draws, spec.confidence)
+            for figure, entry in FIGURES.items()
+            for draws in [entry.function(paths)]
+        }
+    columns = [
+        {
+            "name": name,
+            "title": figure.title,
+            "under": figure.under,
+            "form": figure.form,
+            "digits": figure.digits,
+            "signed": figure.signed,
+        }
+        for name, figure in FIGURES.items()
+    ]
+    return {"columns": columns, "portfolios": rows}

@@ -1,0 +1,141 @@
+"""Figures of portfolios, held against empyrical and counted by hand."""
+
+import json
+import math
+
+import empyrical
+import numpy as np
+import pytest
+
+from tasks.evaluation.earned import FIGURES
+from tasks.evaluation.earned.entry import Paths
+from tasks.evaluation.performance import drawdown, performance, sharpe
+from tasks.evaluation.significance import resample_dates, resample_order
+from tests.evaluation.worlds import run
+
+# Ours: what empyrical calls it. Its figures follow its own conventions, which are ours too.
+THEIRS = {
+    "annual_return": empyrical.annual_return,
+    "annual_volatility": empyrical.annual_volatility,
+    "sortino": empyrical.sortino_ratio,
+    "max_drawdown": empyrical.max_drawdown,
+    "calmar": empyrical.calmar_ratio,
+}
+AGAINST = {"alpha": empyrical.alpha, "beta": empyrical.beta}
+
+
+def paths(seed, sessions=750, many=4):
+    rng = np.random.default_rng(seed)
+    market = rng.standard_t(4, (many, sessions)) * 0.008 + 0.0003
+    own = 0.7 * market + rng.standard_t(4, (many, sessions)) * 0.006 + 0.0001 * (seed - 2)
+    return Paths(own, market, rng.uniform(0.8, 1.0, (many, sessions)))
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("name", [*THEIRS, *AGAINST])
+def test_figures_agree_with_empyrical(name, seed, monkeypatch):
+    # Its sortino asks for a name that numpy 2 has removed; newer releases exclude our peewee.
+    monkeypatch.setattr(np, "NINF", -np.inf, raising=False)
+    given = paths(seed)
+    found = FIGURES[name].function(given)
+    for row, own in enumerate(given.returns):
+        beside = () if name in THEIRS else (given.market[row],)
+        expected = (THEIRS | AGAINST)[name](own, *beside)
+        assert found[row] == pytest.approx(expected, rel=1e-12, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_sharpe_and_the_drawdown_series_agree_with_empyrical(seed):
+    given = paths(seed)
+    for own in given.returns:
+        once = np.ones((1, own.size))
+        assert sharpe(own, once)[0] == pytest.approx(empyrical.sharpe_ratio(own), rel=1e-12)
+        equity = 1e6 * np.cumprod(np.concatenate([[1.0], 1.0 + own]))
+        assert drawdown(equity).min() == pytest.approx(empyrical.max_drawdown(own), rel=1e-12)
+        figures = performance(equity, np.zeros(equity.size), np.zeros(equity.size))
+        assert figures["annual_return"] == pytest.approx(empyrical.annual_return(own), rel=1e-11)
+
+
+def by_hand(*returns, market=None):
+    own = np.array([returns])
+    return Paths(own, None if market is None else np.array([market]), np.ones(own.shape))
+
+
+def value(name, given):
+    found = FIGURES[name].function(given)
+    return None if found is None else float(found[0])
+
+
+@pytest.mark.parametrize(
+    ("returns", "sessions"),
+    [
+        ((0.1, 0.1, 0.1), 0),
+        # Below the close of session 1 for two sessions, made up by the third.
+        ((0.1, -0.05, 0.01, 0.2, -0.01, 0.02), 2),
+        # The first close counts: nothing has been made up by the end.
+        ((-0.1, 0.05, 0.01, 0.01), 4),
+        # Equal to the highest close is no drawdown.
+        ((0.0, 0.0, -0.5, 1.0), 1),
+    ],
+)
+def test_the_longest_drawdown_counts_sessions_below_the_highest_close(returns, sessions):
+    assert value("drawdown_sessions", by_hand(*returns)) == sessions
+
+
+def test_without_a_drawdown_there_is_no_calmar_ratio():
+    assert math.isnan(value("calmar", by_hand(0.1, 0.0, 0.1)))
+
+
+def test_alpha_and_beta_of_twice_the_market_plus_a_constant():
+    market = (0.01, -0.02, 0.005, 0.03)
+    given = by_hand(*(2 * m + 0.001 for m in market), market=market)
+    assert value("beta", given) == pytest.approx(2.0)
+    assert value("alpha", given) == pytest.approx(1.001**252 - 1)
+    assert value("alpha", by_hand(0.1, 0.2)) is None
+    assert value("beta", by_hand(0.1, 0.2)) is None
+    assert math.isnan(value("beta", by_hand(0.1, 0.2, market=(0.0, 0.0))))
+
+
+def test_all_lost_has_no_annual_return():
+    assert math.isnan(value("annual_return", by_hand(-0.5, -1.2, 0.0)))
+
+
+def test_the_order_of_dates_is_what_the_weights_count():
+    order = resample_order(90, 5, 40, seed=3)
+    weights = resample_dates(90, 5, 40, seed=3)
+    assert order[0].tolist() == list(range(90))
+    for row, counted in zip(order, weights, strict=True):
+        assert np.bincount(row, minlength=90).tolist() == counted.tolist()
+    # Blocks: most dates are followed by the next one.
+    follows = (np.diff(order[1:], axis=1) % 90 == 1).mean()
+    assert 0.8 < follows < 0.97
+
+
+def test_every_portfolio_has_every_figure_with_its_interval(few):
+    earned = run(*few).summary["earned"]
+    assert [column["name"] for column in earned["columns"]] == list(FIGURES)
+    assert set(earned["portfolios"]) == {"long_only", "long_short", "equal_weight", "benchmark"}
+    for name, row in earned["portfolios"].items():
+        assert set(row) == set(FIGURES)
+        for figure in ("annual_return", "annual_volatility", "exposure", "beta", "alpha"):
+            found = row[figure]
+            assert found["low"] <= found["value"] <= found["high"], (name, figure)
+    assert earned["portfolios"]["benchmark"]["beta"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    assert earned["portfolios"]["long_only"]["exposure"]["value"] == pytest.approx(1.0, abs=0.05)
+    assert earned["portfolios"]["long_short"]["exposure"]["value"] == pytest.approx(0.0, abs=0.05)
+    json.dumps(earned, allow_nan=False)
+
+
+def test_the_figures_of_a_portfolio_are_those_of_its_row(few):
+    summary = run(*few).summary
+    for row in summary["portfolios"]:
+        figures = summary["earned"]["portfolios"][row["name"]]
+        same = ("annual_return", "annual_volatility", "sortino", "hit_rate", "max_drawdown")
+        for name in same:
+            assert figures[name]["value"] == pytest.approx(row[name], rel=1e-9), name
+
+
+def test_without_a_benchmark_there_is_neither_alpha_nor_beta(few):
+    predictions, panel, _ = few
+    found = run(predictions, panel, None).summary["earned"]["portfolios"]
+    assert all(row["alpha"] is None and row["beta"] is None for row in found.values())
