@@ -16,6 +16,7 @@ import numpy as np
 import polars as pl
 
 from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
+from tasks.evaluation.candidates import compare
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
 from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
@@ -88,13 +89,18 @@ def evaluate(
     scored = score_grid(predictions, horizon, spec.min_names_for_ic, head)
     weights = resample_dates(scored.dates.len(), horizon, spec.bootstrap_samples, spec.seed)
     scores = {model.name: score_dates(model, scored) for model in scored.models}
-    rows = [model_row(score, scored, weights, spec.confidence) for score in scores.values()]
+    compared = compare(scores, network, horizon, spec)
+    rows = [
+        {**model_row(score, scored, weights, spec.confidence), **compared.rows[name]}
+        for name, score in scores.items()
+    ]
     forecasts = predictions.filter(pl.col("model") == network)
     signal, market = traded_market(panel, forecasts, horizon)
     ledgers = run_portfolios(signal, market, benchmark, spec.portfolio, horizon)
     summary = {
         "network": network,
         **judge(scores[network], scored, weights, horizon, spec.confidence),
+        "significance": compared.section,
         **money_sections(ledgers, horizon, spec),
         "ic_kind": scored.ic_kind,
         "span": _span(scored),

@@ -23,7 +23,7 @@ class Interval:
 class DieboldMariano:
     """The test of equal accuracy, all NaN where there is nothing to test.
 
-    A negative statistic says that the model errs less than zero.
+    A negative statistic says that the first model errs less than the other.
     """
 
     statistic: float
@@ -72,24 +72,32 @@ def standard_error(draws: FloatArray) -> float:
 
 
 def diebold_mariano(differential: FloatArray, horizon: int, lags: int) -> DieboldMariano:
-    """Tests whether a model's loss differs from that of the zero forecast.
+    """Tests whether a model's loss differs from another's, such as that of the zero forecast.
 
     Args:
-        differential: the model's loss minus that of zero, one mean a date.
+        differential: the model's loss minus the other's, one mean a date.
         horizon: bars ahead, for the small-sample factor of Harvey, Leybourne and Newbold (1997).
         lags: autocovariances in the Newey-West (Bartlett) variance; at least horizon - 1.
     """
     count = differential.size
-    centred = differential - differential.mean()
-    variance = float(centred @ centred)
-    for lag in range(1, lags + 1):
-        variance += 2.0 * (1.0 - lag / (lags + 1)) * float(centred[lag:] @ centred[:-lag])
+    deviation = long_run_deviation(differential, lags)
     factor = (count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count
     # Equal losses on every date leave nothing to test.
-    if np.ptp(differential) == 0.0 or variance <= 0.0 or factor <= 0.0:
+    if np.ptp(differential) == 0.0 or not deviation > 0.0 or factor <= 0.0:
         return DieboldMariano(math.nan, math.nan, math.nan)
-    # sqrt(variance) / count is the standard error of the mean: variance sums, it does not average.
-    statistic = math.sqrt(factor) * float(differential.mean()) * count / math.sqrt(variance)
+    statistic = math.sqrt(factor * count) * float(differential.mean()) / deviation
     p_better = float(student_t.cdf(statistic, df=count - 1))
     p_worse = float(student_t.sf(statistic, df=count - 1))
     return DieboldMariano(statistic, p_better, p_worse)
+
+
+def long_run_deviation(series: FloatArray, lags: int) -> float:
+    """Returns the root of the Newey-West (Bartlett) variance; over the root of T, the mean's error.
+
+    Bartlett weights keep the variance from being negative; rounding may leave it so by a hair.
+    """
+    centred = series - series.mean()
+    variance = float(centred @ centred)
+    for lag in range(1, lags + 1):
+        variance += 2.0 * (1.0 - lag / (lags + 1)) * float(centred[lag:] @ centred[:-lag])
+    return math.sqrt(max(variance, 0.0) / series.size)

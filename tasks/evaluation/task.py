@@ -5,19 +5,23 @@ from typing import Any
 
 import polars as pl
 
-from tasks.evaluation.evaluate import evaluate
+from tasks.evaluation.evaluate import evaluate, json_values
+from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.predictions import assemble
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.trials import against_trials, others_of
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
 from tasks.lake.factors import index_prices
 from tasks.lake.panel import panel_arrays
 from tasks.lake.store import read_reference
 from tasks.lake.target_spec import TargetSpec
 from tasks.lake.task import cached_stage
+from tasks.lake.trials import TrialsRef, other_trials
 
 # The portfolio whose daily returns stand for the trial.
 _TRADED = "long_only"
+_EQUAL = "equal_weight"
 
 
 @cached_stage("evaluation", run_name="evaluate {network}")
@@ -29,6 +33,7 @@ def evaluate_folds(
     folds: list[Artifact],
     baselines: list[Artifact],
     benchmark: TableRef | None,
+    trials: TrialsRef,
     names: tuple[str, ...],
     earlier_bars: int,
     lookback: int,
@@ -47,10 +52,14 @@ def evaluate_folds(
         index = index_prices(read_reference(lake, benchmark))
     prices = features.frame(root, "panel.parquet")
     result = evaluate(predictions.frame, prices, index, target, spec, network, head)
+    net, equal = (_returns(result.equity, name) for name in (_TRADED, _EQUAL))
+    others = others_of(other_trials(lake, trials), trials, net.size)
+    tried = against_trials(net, equal, others, (1.0 + spec.confidence) / 2.0)
     summary = {
         **result.summary,
+        "significance": result.summary["significance"] | json_values(tried),
         "offsets": predictions.offsets,
-        "trial": _trial(result.summary, result.equity, network),
+        "trial": _trial(result.summary, net, network),
     }
     tables = {
         "predictions": predictions.frame,
@@ -62,13 +71,14 @@ def evaluate_folds(
     return write_artifact(root, "evaluation", key, write_frames(tables, summary), parents)
 
 
-def _trial(summary: dict[str, Any], equity: pl.DataFrame, network: str) -> dict[str, Any]:
+def _trial(summary: dict[str, Any], net: FloatArray, network: str) -> dict[str, Any]:
     row = next(m for m in summary["models"] if m["name"] == network)
-    traded = equity.filter(pl.col("portfolio") == _TRADED).sort("date")
-    return {
-        "score": row["ic"]["value"] if row["ic"] else None,
-        "returns": simple_returns(traded["equity"].to_numpy()).tolist(),
-    }
+    return {"score": row["ic"]["value"] if row["ic"] else None, "returns": net.tolist()}
+
+
+def _returns(equity: pl.DataFrame, portfolio: str) -> FloatArray:
+    traded = equity.filter(pl.col("portfolio") == portfolio).sort("date")
+    return simple_returns(traded["equity"].to_numpy())
 
 
 def _curves(root: Path, folds: list[Artifact]) -> pl.DataFrame:

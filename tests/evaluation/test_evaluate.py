@@ -25,7 +25,7 @@ def test_summary_has_the_agreed_sections_and_is_strict_json(few):
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert set(summary) == {
         "network", "verdict", "pays", "ic_kind", "span", "power",
-        "models", "portfolios", "folds", "warnings",
+        "models", "portfolios", "folds", "warnings", "significance",
     }  # fmt: skip
     assert [p["name"] for p in summary["portfolios"]] == [
         "long_only", "long_short", "equal_weight", "benchmark",

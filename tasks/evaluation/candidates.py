@@ -1,0 +1,157 @@
+"""The network among all candidates: who errs least, with the search allowed for.
+
+Losses are mean squared errors, one a date. What is compared are forecasts as they were made, not
+the models behind them (Diebold 2015).
+
+1. Diebold-Mariano sets the network against each other model, one pair at a time.
+2. Superior predictive ability (Hansen 2005) asks whether the best of several errs less than one
+   given forecast, allowing for the choice of the best.
+3. The model confidence set (Hansen, Lunde and Nason 2011) holds the model that errs least with the
+   stated confidence; what lies outside errs more.
+
+All three take dates to depend on each other over `dependence_length` sessions.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from arch.bootstrap import MCS, SPA
+
+from tasks.evaluation.metrics import FloatArray
+from tasks.evaluation.scores import DateScores
+from tasks.evaluation.significance import dependence_length, diebold_mariano, long_run_deviation
+from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.verdict import p_text
+
+ZERO = "zero"
+NO_MEAN = "The head forecasts no mean, so that its errors cannot be compared with others'."
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The summary's section on the candidates, and what goes into each model's row."""
+
+    section: dict[str, Any]
+    rows: dict[str, dict[str, Any]]
+
+
+def compare(
+    scores: Mapping[str, DateScores], network: str, horizon: int, spec: EvaluationSpec
+) -> Comparison:
+    """Returns how `network` compares with every other model and with forecasting zero.
+
+    A model's row gets `network_better`, the Diebold-Mariano test of the network against it (None
+    for the network itself), and `set_p`, the smallest level at which it leaves the confidence set.
+    """
+    nothing = {"network_better": None, "set_p": None}
+    rows = {name: dict(nothing) for name in scores}
+    if scores[network].model.mean is None:
+        parts = dict.fromkeys(("any_beats_zero", "any_beats_network", "confidence_set"))
+        return Comparison({**parts, "sentences": [NO_MEAN]}, rows)
+    losses = {name: score.squared_error for name, score in scores.items()}
+    zero = scores[network].squared_error_zero
+    lags = dependence_length(zero.size, horizon)
+    for name in rows.keys() - {network}:
+        test = diebold_mariano(losses[network] - losses[name], horizon, lags)
+        rows[name]["network_better"] = asdict(test)
+    stands_for = _distinct({ZERO: zero, **losses})
+    candidates = {kept: losses.get(kept, zero) for kept in stands_for.values()}
+    own = stands_for[network]
+    set_p = confidence_set(candidates, lags, spec)
+    for name in rows:
+        rows[name]["set_p"] = set_p.get(stands_for[name])
+    beats_zero = _superior(candidates, ZERO, lags, spec)
+    beats_network = _superior(candidates, own, lags, spec)
+    alpha = (1.0 - spec.confidence) / 2.0
+    inside = [name for name, p in set_p.items() if p > alpha]
+    section = {
+        "any_beats_zero": beats_zero,
+        "any_beats_network": beats_network,
+        "confidence_set": {"confidence": 1.0 - alpha, "models": inside},
+        "sentences": _sentences(beats_zero, beats_network, inside, own, len(candidates), alpha),
+    }
+    return Comparison(section, rows)
+
+
+def _distinct(losses: Mapping[str, FloatArray]) -> dict[str, str]:
+    """Returns the first model with the same loss on every date, for each model."""
+    stands_for: dict[str, str] = {}
+    for name, loss in losses.items():
+        same = (kept for kept in stands_for.values() if np.array_equal(losses[kept], loss))
+        stands_for[name] = next(same, name)
+    return stands_for
+
+
+def superior_p(given: FloatArray, rivals: FloatArray, lags: int, samples: int, seed: int) -> float:
+    """Returns Hansen's consistent p-value: small if one of the rivals errs less than `given`.
+
+    arch compares the differences as they are, whatever its `studentize`: a rival of wild losses
+    would hide a good one. So each is first brought to its long-run standard deviation.
+
+    Args:
+        given: loss of each date [D].
+        rivals: losses [D, M], none of them that of `given`.
+        lags: sessions over which dates depend on each other; the bootstrap's mean block.
+        samples: of the stationary bootstrap.
+        seed: of its random numbers.
+    """
+    gain = given[:, None] - rivals
+    scale = np.array([long_run_deviation(column, lags) or 1.0 for column in gain.T])
+    test = SPA(np.zeros(given.size), -gain / scale, block_size=lags, reps=samples, seed=seed)
+    test.compute()
+    return float(test.pvalues["consistent"])
+
+
+def _superior(
+    candidates: Mapping[str, FloatArray], given: str, lags: int, spec: EvaluationSpec
+) -> float | None:
+    rivals = [loss for name, loss in candidates.items() if name != given]
+    if not rivals:
+        return None
+    stacked = np.stack(rivals, axis=1)
+    return superior_p(candidates[given], stacked, lags, spec.bootstrap_samples, spec.seed)
+
+
+def confidence_set(
+    candidates: Mapping[str, FloatArray], lags: int, spec: EvaluationSpec
+) -> dict[str, float]:
+    """Returns of each candidate the smallest level at which it leaves the set; 1 for the best."""
+    names = list(candidates)
+    if len(names) < 2:
+        return dict.fromkeys(names, 1.0)
+    losses = np.stack([candidates[name] for name in names], axis=1)
+    alpha = (1.0 - spec.confidence) / 2.0
+    test = MCS(losses, alpha, reps=spec.bootstrap_samples, block_size=lags, seed=spec.seed)
+    test.compute()
+    found = test.pvalues["Pvalue"]
+    return {name: float(found.loc[place]) for place, name in enumerate(names)}
+
+
+def _sentences(
+    beats_zero: float | None,
+    beats_network: float | None,
+    inside: Sequence[str],
+    own: str,
+    count: int,
+    alpha: float,
+) -> list[str]:
+    if beats_zero is None or beats_network is None:
+        return ["All candidates forecast zero: there is nothing to compare."]
+    found = "At least one" if beats_zero < alpha else "None"
+    errs = "errs" if beats_zero < alpha else "is shown to err"
+    said = [
+        f"{found} of the {count - 1} candidates {errs} less than forecasting zero, the choice "
+        f"among them allowed for ({p_text(beats_zero)})."
+    ]
+    found = "One of the others errs" if beats_network < alpha else "None of the others is shown to"
+    errs = "" if beats_network < alpha else " err"
+    said.append(f"{found}{errs} less than the network ({p_text(beats_network)}).")
+    place = "the network among them" if own in inside else "and the network is not among them"
+    place = "the network alone" if list(inside) == [own] else place
+    said.append(
+        f"With {1 - alpha:.0%} confidence the least error belongs to one of {len(inside)} of "
+        f"{count} candidates: {', '.join(inside)}; {place}."
+    )
+    return said
