@@ -9,7 +9,7 @@ the models behind them (Diebold 2015).
 3. The model confidence set (Hansen, Lunde and Nason 2011) holds the model that errs least with the
    stated confidence; what lies outside errs more.
 
-All three take dates to depend on each other over `dependence_length` sessions.
+The latter two resample dates in blocks of `dependence_length` sessions.
 """
 
 from collections.abc import Mapping, Sequence
@@ -21,7 +21,12 @@ from arch.bootstrap import MCS, SPA
 
 from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.scores import DateScores
-from tasks.evaluation.significance import dependence_length, diebold_mariano, long_run_deviation
+from tasks.evaluation.significance import (
+    dependence_length,
+    diebold_mariano,
+    long_run_deviation,
+    variance_lags,
+)
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.verdict import p_text
 
@@ -52,18 +57,19 @@ def compare(
         return Comparison({**parts, "sentences": [NO_MEAN]}, rows)
     losses = {name: score.squared_error for name, score in scores.items()}
     zero = scores[network].squared_error_zero
-    lags = dependence_length(zero.size, horizon)
+    block = dependence_length(zero.size, horizon)
+    lags = variance_lags(zero.size, horizon)
     for name in rows.keys() - {network}:
         test = diebold_mariano(losses[network] - losses[name], horizon, lags)
         rows[name]["network_better"] = asdict(test)
     stands_for = _distinct({ZERO: zero, **losses})
     candidates = {kept: losses.get(kept, zero) for kept in stands_for.values()}
     own = stands_for[network]
-    set_p = confidence_set(candidates, lags, spec)
+    set_p = confidence_set(candidates, block, spec)
     for name in rows:
         rows[name]["set_p"] = set_p.get(stands_for[name])
-    beats_zero = _superior(candidates, ZERO, lags, spec)
-    beats_network = _superior(candidates, own, lags, spec)
+    beats_zero = _superior(candidates, ZERO, block, spec)
+    beats_network = _superior(candidates, own, block, spec)
     alpha = (1.0 - spec.confidence) / 2.0
     inside = [name for name, p in set_p.items() if p > alpha]
     section = {
@@ -84,7 +90,7 @@ def _distinct(losses: Mapping[str, FloatArray]) -> dict[str, str]:
     return stands_for
 
 
-def superior_p(given: FloatArray, rivals: FloatArray, lags: int, samples: int, seed: int) -> float:
+def superior_p(given: FloatArray, rivals: FloatArray, block: int, samples: int, seed: int) -> float:
     """Returns Hansen's consistent p-value: small if one of the rivals errs less than `given`.
 
     arch compares the differences as they are, whatever its `studentize`: a rival of wild losses
@@ -93,29 +99,29 @@ def superior_p(given: FloatArray, rivals: FloatArray, lags: int, samples: int, s
     Args:
         given: loss of each date [D].
         rivals: losses [D, M], none of them that of `given`.
-        lags: sessions over which dates depend on each other; the bootstrap's mean block.
+        block: sessions over which dates depend on each other; the bootstrap's mean block.
         samples: of the stationary bootstrap.
         seed: of its random numbers.
     """
     gain = given[:, None] - rivals
-    scale = np.array([long_run_deviation(column, lags) or 1.0 for column in gain.T])
-    test = SPA(np.zeros(given.size), -gain / scale, block_size=lags, reps=samples, seed=seed)
+    scale = np.array([long_run_deviation(column, block) or 1.0 for column in gain.T])
+    test = SPA(np.zeros(given.size), -gain / scale, block_size=block, reps=samples, seed=seed)
     test.compute()
     return float(test.pvalues["consistent"])
 
 
 def _superior(
-    candidates: Mapping[str, FloatArray], given: str, lags: int, spec: EvaluationSpec
+    candidates: Mapping[str, FloatArray], given: str, block: int, spec: EvaluationSpec
 ) -> float | None:
     rivals = [loss for name, loss in candidates.items() if name != given]
     if not rivals:
         return None
     stacked = np.stack(rivals, axis=1)
-    return superior_p(candidates[given], stacked, lags, spec.bootstrap_samples, spec.seed)
+    return superior_p(candidates[given], stacked, block, spec.bootstrap_samples, spec.seed)
 
 
 def confidence_set(
-    candidates: Mapping[str, FloatArray], lags: int, spec: EvaluationSpec
+    candidates: Mapping[str, FloatArray], block: int, spec: EvaluationSpec
 ) -> dict[str, float]:
     """Returns of each candidate the smallest level at which it leaves the set; 1 for the best."""
     names = list(candidates)
@@ -123,7 +129,7 @@ def confidence_set(
         return dict.fromkeys(names, 1.0)
     losses = np.stack([candidates[name] for name in names], axis=1)
     alpha = (1.0 - spec.confidence) / 2.0
-    test = MCS(losses, alpha, reps=spec.bootstrap_samples, block_size=lags, seed=spec.seed)
+    test = MCS(losses, alpha, reps=spec.bootstrap_samples, block_size=block, seed=spec.seed)
     test.compute()
     found = test.pvalues["Pvalue"]
     return {name: float(found.loc[place]) for place, name in enumerate(names)}

@@ -22,11 +22,11 @@ from tasks.evaluation.portfolio import Ledger
 from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
 from tasks.evaluation.significance import (
     Interval,
-    dependence_length,
     diebold_mariano,
     interval,
     resample_dates,
     standard_error,
+    variance_lags,
 )
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.evaluation.trading import BENCHMARK, equity_frame, money_sections, run_portfolios
@@ -125,7 +125,7 @@ def judge(
     if scores.model.mean is None:
         found = verdict_by_ic(ic, scored.ic_kind, alpha, dates)
     else:
-        lags = dependence_length(dates, horizon)
+        lags = variance_lags(dates, horizon)
         test = diebold_mariano(scores.squared_error - scores.squared_error_zero, horizon, lags)
         found = verdict(test, ic, scored.ic_kind, alpha, lags, dates)
     return {

@@ -54,9 +54,7 @@ def overfitting_probability(returns: FloatArray, blocks: int = BLOCKS) -> float:
     return beaten / len(chosen)
 
 
-def _sharpes(
-    halves: FloatArray, sums: FloatArray, squares: FloatArray, length: int
-) -> FloatArray:
+def _sharpes(halves: FloatArray, sums: FloatArray, squares: FloatArray, length: int) -> FloatArray:
     """Returns the Sharpe ratio of each trial on each half [C, N]; 0 where it does not move."""
     count = halves.sum(axis=1)[:, None] * length
     mean = halves @ sums / count

@@ -5,7 +5,6 @@ import polars as pl
 import pytest
 import statsmodels.api as sm
 from arch.bootstrap import MCS, SPA
-from scipy.stats import t as student_t
 
 from tasks.evaluation.candidates import confidence_set, superior_p
 from tasks.evaluation.significance import (
@@ -13,6 +12,7 @@ from tasks.evaluation.significance import (
     diebold_mariano,
     long_run_deviation,
     resample_dates,
+    variance_lags,
 )
 from tasks.evaluation.spec import EvaluationSpec
 from tests.evaluation.worlds import SPEC, frames, run
@@ -38,7 +38,7 @@ def differences(seed, dates, models, horizon):
 @pytest.mark.parametrize("horizon", [1, 5])
 def test_diebold_mariano_is_the_least_squares_t_test_with_newey_west_errors(horizon):
     series = differences(3, 400, 1, horizon)[:, 0] - 0.05
-    lags = dependence_length(series.size, horizon)
+    lags = variance_lags(series.size, horizon)
     fitted = sm.OLS(series, np.ones(series.size)).fit(
         cov_type="HAC", cov_kwds={"maxlags": lags, "use_correction": False}
     )
@@ -46,16 +46,15 @@ def test_diebold_mariano_is_the_least_squares_t_test_with_newey_west_errors(hori
     harvey = math.sqrt((count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count)
     found = diebold_mariano(series, horizon, lags)
     assert found.statistic == pytest.approx(harvey * fitted.tvalues[0], rel=1e-9)
-    assert found.p_better == pytest.approx(student_t.cdf(found.statistic, count - 1))
     error = long_run_deviation(series, lags) / math.sqrt(count)
     assert error == pytest.approx(fitted.bse[0], rel=1e-9)
 
 
-@pytest.mark.parametrize("horizon", [1, 5])
-def test_diebold_mariano_rejects_equal_losses_at_its_level(horizon):
-    lags = dependence_length(1000, horizon)
+@pytest.mark.parametrize(("horizon", "dates"), [(1, 250), (5, 250), (5, 1000), (20, 1000)])
+def test_diebold_mariano_rejects_equal_losses_at_its_level(horizon, dates):
+    lags = variance_lags(dates, horizon)
     tests = [
-        diebold_mariano(differences(seed, 1000, 1, horizon)[:, 0], horizon, lags)
+        diebold_mariano(differences(seed, dates, 1, horizon)[:, 0], horizon, lags)
         for seed in range(WORLDS)
     ]
     assert within_two_standard_errors(rejections([t.p_better for t in tests]))
@@ -102,7 +101,7 @@ def test_superior_ability_is_archs_where_all_losses_scatter_alike():
 
 
 def test_a_wild_rival_does_not_hide_a_good_one():
-    losses = 1.0 + differences(2, 500, 3, 1) * [0.05, 0.05, 5.0] - [0.0, 0.02, -0.5]
+    losses = 1.0 + differences(2, 500, 3, 1) * [0.05, 0.05, 5.0] - [0.0, 0.02, 0.0]
     assert superior_p(losses[:, 0], losses[:, 1:], 8, 500, 0) < 0.01
     plain = SPA(losses[:, 0], losses[:, 1:], block_size=8, reps=500, seed=0)
     plain.compute()
@@ -110,16 +109,16 @@ def test_a_wild_rival_does_not_hide_a_good_one():
 
 
 def test_superior_ability_rejects_rivals_that_are_no_better_at_its_level():
-    lags = dependence_length(500, 2)
+    block = dependence_length(250, 2)
     found = [
-        superior_p(np.zeros(500), differences(seed, 500, 4, 2), lags, 200, seed)
+        superior_p(np.zeros(250), differences(seed, 250, 4, 2), block, 99, seed)
         for seed in range(WORLDS)
     ]
     assert within_two_standard_errors(rejections(found))
 
 
 def test_the_best_of_many_alone_would_look_superior():
-    lags = dependence_length(250, 1)
+    lags = variance_lags(250, 1)
     best = []
     for seed in range(100):
         tests = [diebold_mariano(d, 1, lags) for d in differences(seed, 250, 10, 1).T]
@@ -164,7 +163,7 @@ def test_the_confidence_set_follows_the_paper_and_arch(seed):
 
 
 def test_the_confidence_set_loses_the_best_no_more_often_than_its_level():
-    spec = EvaluationSpec(bootstrap_samples=200)
+    spec = EvaluationSpec(bootstrap_samples=100)
     lost = 0
     for seed in range(WORLDS):
         losses = 1.0 + differences(seed, 250, 3, 2)
@@ -188,7 +187,7 @@ def test_every_other_model_has_the_networks_test_against_it_in_its_row(few):
     by_model = {name: part["loss"].to_numpy() for (name,), part in losses.group_by("model")}
     for name in ("zero", "historical_mean"):
         gap = by_model["gru"] - by_model[name]
-        expected = diebold_mariano(gap, 1, dependence_length(gap.size, 1))
+        expected = diebold_mariano(gap, 1, variance_lags(gap.size, 1))
         assert rows[name]["network_better"]["statistic"] == pytest.approx(expected.statistic)
     assert section["any_beats_zero"] < 0.05
     assert section["any_beats_network"] > 0.05
@@ -240,9 +239,7 @@ def test_zero_is_a_candidate_even_where_it_is_no_baseline(few):
 
 def test_a_head_without_a_mean_has_no_errors_to_compare(few):
     predictions, panel, benchmark = few
-    bare = predictions.with_columns(
-        pl.when(pl.col("role") != "network").then("mean").alias("mean")
-    )
+    bare = predictions.with_columns(pl.when(pl.col("role") != "network").then("mean").alias("mean"))
     section, rows = significance((bare, panel, benchmark))
     assert section["confidence_set"] is None
     assert "no mean" in section["sentences"][0]
