@@ -50,8 +50,9 @@ def compare(
     A model's row gets `network_better`, the Diebold-Mariano test of the network against it (None
     for the network itself), and `set_p`, the smallest level at which it leaves the confidence set.
     """
-    nothing = {"network_better": None, "set_p": None}
-    rows = {name: dict(nothing) for name in scores}
+    rows: dict[str, dict[str, Any]] = {
+        name: {"network_better": None, "set_p": None} for name in scores
+    }
     if scores[network].model.mean is None:
         parts = dict.fromkeys(("any_beats_zero", "any_beats_network", "confidence_set"))
         return Comparison({**parts, "sentences": [NO_MEAN]}, rows)

@@ -49,10 +49,15 @@ def track(returns: FloatArray) -> Track:
         return Track(returns.size, math.nan, math.nan, math.nan)
     return Track(
         sessions=returns.size,
-        sharpe=float(returns.mean() / returns.std(ddof=1)),
+        sharpe=session_sharpe(returns),
         skewness=float(skew(returns)),
         kurtosis=float(kurtosis(returns, fisher=False)),
     )
+
+
+def session_sharpe(returns: FloatArray) -> float:
+    """Returns the Sharpe ratio of one session of returns [T] that move."""
+    return float(returns.mean() / returns.std(ddof=1))
 
 
 def moves(returns: FloatArray) -> bool:
@@ -131,4 +136,4 @@ def group_sharpes(returns: FloatArray, groups: npt.NDArray[np.int64]) -> list[fl
         returns[:, groups == group] @ (weights[groups == group] / weights[groups == group].sum())
         for group in np.unique(groups)
     ]
-    return [track(series).sharpe for series in merged]
+    return [session_sharpe(series) if moves(series) else math.nan for series in merged]

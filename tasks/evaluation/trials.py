@@ -26,6 +26,7 @@ from tasks.evaluation.deflation import (
     moves,
     needed_sessions,
     probabilistic_sharpe,
+    session_sharpe,
     sharpe_spread,
     track,
 )
@@ -107,6 +108,7 @@ def against_trials(
             "same_span": 1 + shared,
             "sentence": _counted(count, shared, len(others.elsewhere), rows[0]["groups"]),
         },
+        "confidence": confidence,
         "sharpe": rows,
         "overfitting": _overfitting(net, others.beside),
     }
@@ -127,8 +129,8 @@ def _sharpe_row(
         moving.append(own[: beside.shape[0]])
     aligned = np.array(moving).reshape(len(moving), -1).T
     groups = alike(aligned)
-    rest = [track(returns).sharpe for returns in elsewhere]
-    sharpes = [track(column).sharpe for column in moving] + rest
+    rest = [session_sharpe(returns) for returns in elsewhere]
+    sharpes = [session_sharpe(column) for column in moving] + rest
     # What cannot be set beside the others counts as unlike them all.
     found = np.unique(groups).size + count - len(moving)
     hurdle = expected_best(count, sharpe_spread(sharpes, own.size))

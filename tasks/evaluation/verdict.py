@@ -16,8 +16,8 @@ from tasks.evaluation.significance import DieboldMariano, Interval
 RULE = (
     "One-sided at {alpha:.3g} %, declared beforehand. edge: the Diebold-Mariano test (Harvey's "
     "correction, {lags} lags, fixed smoothing) on the mean squared error of each date against the "
-    "zero forecast rejects, and the lower bound of the {ic_kind} is above 0. worse than zero: the test rejects "
-    "the other way. no edge: anything else."
+    "zero forecast rejects, and the lower bound of the {ic_kind} is above 0. worse than zero: the "
+    "test rejects the other way. no edge: anything else."
 )
 RULE_BY_IC = (
     "One-sided at {alpha:.3g} %, declared beforehand. The head has no mean, so that its errors "

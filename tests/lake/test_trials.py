@@ -63,5 +63,5 @@ def test_what_was_learned_later_is_not_seen_through_an_earlier_reference(lake):
 
 def test_other_rows_than_were_seen_are_refused(lake):
     reference = refer_to_trials(lake, OWN, at(1))
-    with pytest.raises(DataError, match="other trials known by .* were changed or lost"):
+    with pytest.raises(DataError, match=r"other trials known by .* were changed or lost"):
         other_trials(lake, reference.model_copy(update={"digest": "0" * 64}))

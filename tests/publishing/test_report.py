@@ -426,3 +426,22 @@ def test_symbols_unlike_training_are_counted_and_named_and_marked():
     unknown = forecasts.with_columns(distance=NOTHING, novel=pl.lit(None, pl.Boolean))
     for nothing_to_say in (ordinary, unknown, make_forecasts(SYMBOLS, sessions(60)[-1])):
         assert "unlike" not in " ".join(render(forecasts=nothing_to_say).text)
+
+
+def test_significance_stands_in_its_own_section_and_in_every_models_row(page: Page):
+    found = make_summary()["significance"]
+    for said in (*found["sentences"], found["overfitting"]["sentence"].split(". ")[-1]):
+        assert any(said in text for text in page.text), said
+    for figure in ("after costs", "in excess of equal weight", "0.062", "0.011", "34", "1.41"):
+        assert figure in page.text, figure
+    # The network has no test against itself, every other model has one against the network.
+    assert page.text.count("0.337") == 4
+    assert page.text.count("0.612") == 4
+
+
+def test_a_report_of_an_older_evaluation_has_no_significance():
+    summary = make_summary()
+    del summary["significance"]
+    for row in summary["models"]:
+        del row["network_better"], row["set_p"]
+    assert "Significance" not in render(summary=summary).text
