@@ -146,15 +146,18 @@ def _sentences(
 ) -> list[str]:
     if beats_zero is None or beats_network is None:
         return ["All candidates forecast zero: there is nothing to compare."]
-    found = "At least one" if beats_zero < alpha else "None"
-    errs = "errs" if beats_zero < alpha else "is shown to err"
-    said = [
-        f"{found} of the {count - 1} candidates {errs} less than forecasting zero, the choice "
-        f"among them allowed for ({p_text(beats_zero)})."
-    ]
-    found = "One of the others errs" if beats_network < alpha else "None of the others is shown to"
-    errs = "" if beats_network < alpha else " err"
-    said.append(f"{found}{errs} less than the network ({p_text(beats_network)}).")
+    chosen = "the choice among them allowed for"
+    if beats_zero < alpha:
+        said = [f"At least one of the {count - 1} candidates errs less than forecasting zero, "]
+    else:
+        said = [f"No candidate of {count - 1} is shown to err less than forecasting zero, "]
+    said[0] += f"{chosen} ({p_text(beats_zero)})."
+    if beats_network < alpha:
+        said.append(f"Another candidate errs less than the network ({p_text(beats_network)}).")
+    else:
+        said.append(
+            f"No other candidate is shown to err less than the network ({p_text(beats_network)})."
+        )
     place = "the network among them" if own in inside else "and the network is not among them"
     place = "the network alone" if list(inside) == [own] else place
     said.append(

@@ -200,7 +200,7 @@ def test_every_other_model_has_the_networks_test_against_it_in_its_row(few):
 def test_noise_beside_noise_shows_nobody_to_be_better():
     section, _ = significance(frames(names=5, dates=240, skill=0.0, seed=4))
     assert section["any_beats_zero"] > 0.05
-    assert section["sentences"][0].startswith("None of the 2 candidates is shown to err less")
+    assert section["sentences"][0].startswith("No candidate of 2 is shown to err less")
 
 
 def test_an_inverted_network_is_beaten_and_leaves_the_set(few):
@@ -210,7 +210,7 @@ def test_an_inverted_network_is_beaten_and_leaves_the_set(few):
     )
     section, rows = significance((inverted, panel, benchmark))
     assert section["any_beats_network"] < 0.05
-    assert section["sentences"][1].startswith("One of the others errs less than the network")
+    assert section["sentences"][1].startswith("Another candidate errs less than the network")
     assert rows["gru"]["set_p"] < 0.05
     assert section["sentences"][2].endswith("the network is not among them.")
 

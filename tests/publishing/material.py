@@ -62,7 +62,7 @@ def make_significance() -> dict[str, Any]:
     return {
         "any_beats_zero": 0.512, "any_beats_network": 0.713,
         "confidence_set": {"confidence": 0.95, "models": [NETWORK, *BASELINES]},
-        "sentences": ["None of the 4 candidates is shown to err less than forecasting zero."],
+        "sentences": ["No candidate of 4 is shown to err less than forecasting zero."],
         "trials": {
             "count": 34, "with_returns": 12, "same_span": 3,
             "sentence": "34 trials are counted, this one and all others known.",

@@ -157,7 +157,8 @@ def test_plotly_stands_in_the_page_once(html: str):
 
 def test_every_section_is_there_and_every_link_finds_one(page: Page):
     wanted = {
-        "ranking", "models", "ic", "portfolios", "outcomes", "learning", "folds", "facts", "limits"
+        "ranking", "models", "ic", "portfolios", "outcomes", "learning", "folds", "facts", "limits",
+        "significance",
     }  # fmt: skip
     assert {tag["id"] for tag in page.named("h2")} == wanted
     assert {(tag["href"] or "").removeprefix("#") for tag in page.named("a")} == wanted
@@ -432,11 +433,18 @@ def test_significance_stands_in_its_own_section_and_in_every_models_row(page: Pa
     found = make_summary()["significance"]
     for said in (*found["sentences"], found["overfitting"]["sentence"].split(". ")[-1]):
         assert any(said in text for text in page.text), said
-    for figure in ("after costs", "in excess of equal weight", "0.062", "0.011", "34", "1.41"):
+    for figure in ("after costs", "above equal weight", "0.062", "0.011", "34", "1.41"):
         assert figure in page.text, figure
     # The network has no test against itself, every other model has one against the network.
     assert page.text.count("0.337") == 4
     assert page.text.count("0.612") == 4
+
+
+def test_without_a_mean_there_is_no_table_of_models_against_each_other():
+    summary = make_summary()
+    summary["significance"]["confidence_set"] = None
+    assert "gru against each other model" in render().text
+    assert "gru against each other model" not in render(summary=summary).text
 
 
 def test_a_report_of_an_older_evaluation_has_no_significance():
