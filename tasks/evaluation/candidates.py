@@ -9,7 +9,10 @@ the models behind them (Diebold 2015).
 3. The model confidence set (Hansen, Lunde and Nason 2011) holds the model that errs least with the
    stated confidence; what lies outside errs more.
 
-The latter two resample dates in blocks of `dependence_length` sessions.
+The latter two resample dates in blocks, of `dependence_length` sessions or three horizons if that
+is longer. As they come, they are too sure: among four equal forecasts of 5-bar labels on 250 dates
+the set loses one in 15 % of worlds instead of 5 %, as a resample does not know that its own
+deviation is uncertain. So mean differences are drawn in by `caution` first.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +21,8 @@ from typing import Any
 
 import numpy as np
 from arch.bootstrap import MCS, SPA
+from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.scores import DateScores
@@ -25,6 +30,7 @@ from tasks.evaluation.significance import (
     dependence_length,
     diebold_mariano,
     long_run_deviation,
+    smoothed_freedom,
     variance_lags,
 )
 from tasks.evaluation.spec import EvaluationSpec
@@ -58,7 +64,7 @@ def compare(
         return Comparison({**parts, "sentences": [NO_MEAN]}, rows)
     losses = {name: score.squared_error for name, score in scores.items()}
     zero = scores[network].squared_error_zero
-    block = dependence_length(zero.size, horizon)
+    block = max(dependence_length(zero.size, horizon), min(3 * horizon, zero.size - 1))
     lags = variance_lags(zero.size, horizon)
     for name in rows.keys() - {network}:
         test = diebold_mariano(losses[network] - losses[name], horizon, lags)
@@ -71,7 +77,7 @@ def compare(
         rows[name]["set_p"] = set_p.get(stands_for[name])
     beats_zero = _superior(candidates, ZERO, block, spec)
     beats_network = _superior(candidates, own, block, spec)
-    alpha = (1.0 - spec.confidence) / 2.0
+    alpha = _level(spec)
     inside = [name for name, p in set_p.items() if p > alpha]
     section = {
         "any_beats_zero": beats_zero,
@@ -91,7 +97,19 @@ def _distinct(losses: Mapping[str, FloatArray]) -> dict[str, str]:
     return stands_for
 
 
-def superior_p(given: FloatArray, rivals: FloatArray, block: int, samples: int, seed: int) -> float:
+def caution(block: int, dates: int, comparisons: int, alpha: float) -> float:
+    """Returns by what factor mean differences are drawn in before they are bootstrapped.
+
+    It is the normal distribution's critical value over that of fixed smoothing, at the level that
+    each of several comparisons has. The weights of a stationary bootstrap make a variance as
+    uncertain as Bartlett's over one and a half mean blocks do.
+    """
+    freedom = smoothed_freedom(min(1.0, 1.5 * block / dates))
+    tail = alpha / comparisons
+    return float(norm.isf(tail) / student_t.isf(tail, freedom))
+
+
+def superior_p(given: FloatArray, rivals: FloatArray, block: int, spec: EvaluationSpec) -> float:
     """Returns Hansen's consistent p-value: small if one of the rivals errs less than `given`.
 
     arch compares the differences as they are, whatever its `studentize`: a rival of wild losses
@@ -100,13 +118,20 @@ def superior_p(given: FloatArray, rivals: FloatArray, block: int, samples: int, 
     Args:
         given: loss of each date [D].
         rivals: losses [D, M], none of them that of `given`.
-        block: sessions over which dates depend on each other; the bootstrap's mean block.
-        samples: of the stationary bootstrap.
-        seed: of its random numbers.
+        block: the stationary bootstrap's mean block, in sessions.
+        spec: its resamples and seed, and the level that `caution` is for.
     """
+    dates, count = rivals.shape
     gain = given[:, None] - rivals
     scale = np.array([long_run_deviation(column, block) or 1.0 for column in gain.T])
-    test = SPA(np.zeros(given.size), -gain / scale, block_size=block, reps=samples, seed=seed)
+    gain -= (1.0 - caution(block, dates, count, _level(spec))) * gain.mean(axis=0)
+    test = SPA(
+        np.zeros(dates),
+        -gain / scale,
+        block_size=block,
+        reps=spec.bootstrap_samples,
+        seed=spec.seed,
+    )
     test.compute()
     return float(test.pvalues["consistent"])
 
@@ -118,7 +143,7 @@ def _superior(
     if not rivals:
         return None
     stacked = np.stack(rivals, axis=1)
-    return superior_p(candidates[given], stacked, block, spec.bootstrap_samples, spec.seed)
+    return superior_p(candidates[given], stacked, block, spec)
 
 
 def confidence_set(
@@ -129,11 +154,19 @@ def confidence_set(
     if len(names) < 2:
         return dict.fromkeys(names, 1.0)
     losses = np.stack([candidates[name] for name in names], axis=1)
-    alpha = (1.0 - spec.confidence) / 2.0
+    dates, count = losses.shape
+    means, alpha = losses.mean(axis=0), _level(spec)
+    # Every model is set against every other, in both directions.
+    drawn_in = 1.0 - caution(block, dates, count * (count - 1), alpha)
+    losses = losses - drawn_in * (means - means.mean())
     test = MCS(losses, alpha, reps=spec.bootstrap_samples, block_size=block, seed=spec.seed)
     test.compute()
     found = test.pvalues["Pvalue"]
     return {name: float(found.loc[place]) for place, name in enumerate(names)}
+
+
+def _level(spec: EvaluationSpec) -> float:
+    return (1.0 - spec.confidence) / 2.0
 
 
 def _sentences(
