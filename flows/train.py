@@ -17,6 +17,7 @@ from flows.prices import BATCHES_AT_ONCE, ingest
 from flows.session import plan_run
 from tasks.evaluation.task import evaluate_folds
 from tasks.features.task import prove_features
+from tasks.lake.task import snapshot_trials
 from tasks.publishing.task import register_model, write_bundle, write_report
 from tasks.training.task import close_trial, open_trial, train_baselines, train_fold, train_refit
 
@@ -67,6 +68,7 @@ def train(
     windows = plan_folds(config, features, session, root)
     recipe = config.recipe()
     trial = open_trial(root, lake, recipe, plan.symbols, windows, now, run)
+    tried = snapshot_trials(lake, trial, now)
     shape |= {"lookback": config.window.lookback}
     fit: dict[str, Any] = {
         **shape,
@@ -96,6 +98,7 @@ def train(
             folds=folds,
             baselines=baselines,
             benchmark=prices.benchmark,
+            trials=tried,
             target=config.target,
             network=config.network.name,
             spec=config.evaluation,

@@ -17,6 +17,7 @@ import numpy as np
 import polars as pl
 
 from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
+from tasks.evaluation.candidates import compare
 from tasks.evaluation.capacity import capacity
 from tasks.evaluation.earned.section import earned_section
 from tasks.evaluation.horizons import horizon_rows
@@ -25,11 +26,11 @@ from tasks.evaluation.portfolio import Ledger
 from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
 from tasks.evaluation.significance import (
     Interval,
-    dependence_length,
     diebold_mariano,
     interval,
     resample_dates,
     standard_error,
+    variance_lags,
 )
 from tasks.evaluation.skill.section import skill_section
 from tasks.evaluation.spec import EvaluationSpec
@@ -98,7 +99,11 @@ def evaluate(
     scored = score_grid(predictions, horizon, spec.min_names_for_ic, head)
     weights = resample_dates(scored.dates.len(), horizon, spec.bootstrap_samples, spec.seed)
     scores = {model.name: score_dates(model, scored) for model in scored.models}
-    rows = [model_row(score, scored, weights, spec.confidence) for score in scores.values()]
+    compared = compare(scores, network, horizon, spec)
+    rows = [
+        {**model_row(score, scored, weights, spec.confidence), **compared.rows[name]}
+        for name, score in scores.items()
+    ]
     forecasts = predictions.filter(pl.col("model") == network)
     signal, market = traded_market(panel, forecasts, horizon, spells)
     ledgers = run_portfolios(signal, market, benchmark, spec.portfolio, horizon)
@@ -106,6 +111,7 @@ def evaluate(
     summary = {
         "network": network,
         **judge(scores[network], scored, weights, horizon, spec.confidence),
+        "significance": compared.section,
         **money_sections(ledgers, horizon, spec),
         "capacity": capacity(signal, market, spec.portfolio, horizon),
         "ic_kind": scored.ic_kind,
@@ -134,7 +140,7 @@ def judge(
     if scores.model.mean is None:
         found = verdict_by_ic(ic, scored.ic_kind, alpha, dates)
     else:
-        lags = dependence_length(dates, horizon)
+        lags = variance_lags(dates, horizon)
         test = diebold_mariano(scores.squared_error - scores.squared_error_zero, horizon, lags)
         found = verdict(test, ic, scored.ic_kind, alpha, lags, dates)
     return {

@@ -2,10 +2,12 @@
 
 import math
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 from arch.bootstrap import StationaryBootstrap
+from scipy.optimize import brentq
 from scipy.stats import t as student_t
 
 from tasks.evaluation.metrics import FloatArray
@@ -24,7 +26,8 @@ class Interval:
 class DieboldMariano:
     """The test of equal accuracy, all NaN where there is nothing to test.
 
-    A negative statistic says that the model errs less than zero.
+    A negative statistic says that the first model errs less than the other; `p_better` is the
+    p-value of that, `p_worse` of the opposite.
     """
 
     statistic: float
@@ -40,6 +43,17 @@ def dependence_length(dates: int, horizon: int) -> int:
     otherwise find a third too little variance; for short horizons the cube root of the dates.
     """
     return min(max(2 * horizon, math.ceil(dates ** (1 / 3))), dates - 1)
+
+
+def variance_lags(dates: int, horizon: int) -> int:
+    """Returns the autocovariances in the variance of a Diebold-Mariano test.
+
+    Bartlett's weights take away from those they count: four horizons leave a twentieth of the
+    variance of overlapping labels unseen, two a tenth. The square root of the dates is what
+    Coroneo and Iacone (2020) use. So many lags make the variance itself uncertain, which the
+    p-value allows for.
+    """
+    return min(max(4 * horizon, math.ceil(math.sqrt(dates))), dates - 1)
 
 
 def resample_dates(dates: int, horizon: int, samples: int, seed: int) -> FloatArray:
@@ -83,24 +97,51 @@ def standard_error(draws: FloatArray) -> float:
 
 
 def diebold_mariano(differential: FloatArray, horizon: int, lags: int) -> DieboldMariano:
-    """Tests whether a model's loss differs from that of the zero forecast.
+    """Tests whether a model's loss differs from another's, such as that of the zero forecast.
+
+    The statistic is that of Harvey, Leybourne and Newbold (1997) with a Newey-West variance. It is
+    held against its distribution under fixed smoothing (Kiefer and Vogelsang 2005), as Coroneo and
+    Iacone (2020) advise: Harvey's Student t with T - 1 degrees of freedom rejects equal losses of
+    20-bar labels on 250 dates in 9 % of worlds instead of 5 %.
 
     Args:
-        differential: the model's loss minus that of zero, one mean a date.
-        horizon: bars ahead, for the small-sample factor of Harvey, Leybourne and Newbold (1997).
+        differential: the model's loss minus the other's, one mean a date.
+        horizon: bars ahead, for Harvey's factor.
         lags: autocovariances in the Newey-West (Bartlett) variance; at least horizon - 1.
     """
     count = differential.size
-    centred = differential - differential.mean()
+    deviation = long_run_deviation(differential, lags)
+    factor = (count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count
+    # Equal losses on every date leave nothing to test.
+    if np.ptp(differential) == 0.0 or not deviation > 0.0 or factor <= 0.0:
+        return DieboldMariano(math.nan, math.nan, math.nan)
+    statistic = math.sqrt(factor * count) * float(differential.mean()) / deviation
+    freedom = smoothed_freedom((lags + 1) / count)
+    p_better = float(student_t.cdf(statistic, df=freedom))
+    p_worse = float(student_t.sf(statistic, df=freedom))
+    return DieboldMariano(statistic, p_better, p_worse)
+
+
+@cache
+def smoothed_freedom(bandwidth: float) -> float:
+    """Returns the degrees of freedom of Student's t that serve a Bartlett variance.
+
+    They are those at which its 5 % point is that of Kiefer and Vogelsang (2005, table 1) for a
+    bandwidth that is this share of the dates, above 0 and at most 1; further out p-values come
+    out too large rather than too small.
+    """
+    point = 1.6449 + 2.1859 * bandwidth + 0.3142 * bandwidth**2 - 0.3427 * bandwidth**3
+    found = brentq(lambda df: student_t.ppf(0.95, df) - point, 1.0, 1e7)
+    return float(found)
+
+
+def long_run_deviation(series: FloatArray, lags: int) -> float:
+    """Returns the root of the Newey-West (Bartlett) variance; over the root of T, the mean's error.
+
+    Bartlett weights keep the variance from being negative; rounding may leave it so by a hair.
+    """
+    centred = series - series.mean()
     variance = float(centred @ centred)
     for lag in range(1, lags + 1):
         variance += 2.0 * (1.0 - lag / (lags + 1)) * float(centred[lag:] @ centred[:-lag])
-    factor = (count + 1 - 2 * horizon + horizon * (horizon - 1) / count) / count
-    # Equal losses on every date leave nothing to test.
-    if np.ptp(differential) == 0.0 or variance <= 0.0 or factor <= 0.0:
-        return DieboldMariano(math.nan, math.nan, math.nan)
-    # sqrt(variance) / count is the standard error of the mean: variance sums, it does not average.
-    statistic = math.sqrt(factor) * float(differential.mean()) * count / math.sqrt(variance)
-    p_better = float(student_t.cdf(statistic, df=count - 1))
-    p_worse = float(student_t.sf(statistic, df=count - 1))
-    return DieboldMariano(statistic, p_better, p_worse)
+    return math.sqrt(max(variance, 0.0) / series.size)

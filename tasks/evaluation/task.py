@@ -6,10 +6,12 @@ from typing import Any
 import polars as pl
 
 from tasks.evaluation.evaluate import evaluate, json_values
+from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.paths import by_path, on_path, path_section, score_path
 from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.predictions import assemble
 from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.trials import against_trials, others_of
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
 from tasks.lake.factors import index_prices
 from tasks.lake.membership import Membership
@@ -17,9 +19,11 @@ from tasks.lake.panel import panel_arrays
 from tasks.lake.store import read_reference
 from tasks.lake.target_spec import TargetSpec, further_name
 from tasks.lake.task import cached_stage
+from tasks.lake.trials import TrialsRef, other_trials
 
 # The portfolio whose daily returns stand for the trial.
 _TRADED = "long_only"
+_EQUAL = "equal_weight"
 
 
 @cached_stage("evaluation", run_name="evaluate {network}")
@@ -32,6 +36,7 @@ def evaluate_folds(
     folds: list[Artifact],
     baselines: list[Artifact],
     benchmark: TableRef | None,
+    trials: TrialsRef,
     names: tuple[str, ...],
     earlier_bars: int,
     lookback: int,
@@ -76,8 +81,12 @@ def evaluate_folds(
         # A calibrate span may follow the tests: intervals cannot roll on from it.
         path = assemble(panel, target, network, fits, nulls, head, sessions=None).frame
         paths.append(score_path(path, prices, target, spec, network, head, spells))
+    net, equal = (_returns(result.equity, name) for name in (_TRADED, _EQUAL))
+    others = others_of(other_trials(lake, trials), trials, net.size)
+    tried = against_trials(net, equal, others, (1.0 + spec.confidence) / 2.0)
     summary = {
         **result.summary,
+        "significance": result.summary["significance"] | json_values(tried),
         "paths": json_values(path_section(paths, crossed, network)) if crossed else None,
         "plan": [
             {"fold": f["fold"], "tested": "tested" in f, "runs": f["runs"]}
@@ -85,7 +94,7 @@ def evaluate_folds(
         ],
         "offsets": predictions.offsets,
         "further_offsets": {str(horizon): made.offsets for horizon, made in further.items()},
-        "trial": _trial(result.summary, result.equity, network),
+        "trial": _trial(result.summary, net, network),
     }
     tables = {
         "predictions": predictions.frame,
@@ -98,13 +107,14 @@ def evaluate_folds(
     return write_artifact(root, "evaluation", key, write_frames(tables, summary), parents)
 
 
-def _trial(summary: dict[str, Any], equity: pl.DataFrame, network: str) -> dict[str, Any]:
+def _trial(summary: dict[str, Any], net: FloatArray, network: str) -> dict[str, Any]:
     row = next(m for m in summary["models"] if m["name"] == network)
-    traded = equity.filter(pl.col("portfolio") == _TRADED).sort("date")
-    return {
-        "score": row["ic"]["value"] if row["ic"] else None,
-        "returns": simple_returns(traded["equity"].to_numpy()).tolist(),
-    }
+    return {"score": row["ic"]["value"] if row["ic"] else None, "returns": net.tolist()}
+
+
+def _returns(equity: pl.DataFrame, portfolio: str) -> FloatArray:
+    traded = equity.filter(pl.col("portfolio") == portfolio).sort("date")
+    return simple_returns(traded["equity"].to_numpy())
 
 
 def _forecasts(

@@ -15,9 +15,9 @@ from tasks.evaluation.significance import DieboldMariano, Interval
 
 RULE = (
     "One-sided at {alpha:.3g} %, declared beforehand. edge: the Diebold-Mariano test (Harvey's "
-    "correction, {lags} lags) on the mean squared error of each date against the zero forecast "
-    "rejects, and the lower bound of the {ic_kind} is above 0. worse than zero: the test rejects "
-    "the other way. no edge: anything else."
+    "correction, {lags} lags, fixed smoothing) on the mean squared error of each date against the "
+    "zero forecast rejects, and the lower bound of the {ic_kind} is above 0. worse than zero: the "
+    "test rejects the other way. no edge: anything else."
 )
 RULE_BY_IC = (
     "One-sided at {alpha:.3g} %, declared beforehand. The head has no mean, so that its errors "
@@ -83,20 +83,21 @@ def _sentence(found: str, test: DieboldMariano, ic: Interval, ic_name: str, date
     if found == "edge":
         return (
             f"Edge: on {dates} dates the network errs less than forecasting zero "
-            f"({_p(test.p_better)}), and {skill}."
+            f"({p_text(test.p_better)}), and {skill}."
         )
     if found == "worse than zero":
         return (
             f"Worse than zero: on {dates} dates the network errs more than forecasting zero "
-            f"({_p(test.p_worse)}); {skill}."
+            f"({p_text(test.p_worse)}); {skill}."
         )
     return (
         f"No edge: on {dates} dates the network is not shown to have both smaller errors than "
-        f"forecasting zero ({_p(test.p_better)}) and a positive {ic_name}; {skill}."
+        f"forecasting zero ({p_text(test.p_better)}) and a positive {ic_name}; {skill}."
     )
 
 
-def _p(value: float) -> str:
+def p_text(value: float) -> str:
+    """Returns a p-value with its sign, as it stands in a sentence."""
     return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
 
 

@@ -24,6 +24,7 @@ from models.errors import NightcastError
 from tasks.lake.artifacts import Artifact, TableRef, is_complete
 from tasks.lake.cachekey import stage_key
 from tasks.lake.store import take_reference
+from tasks.lake.trials import TrialsRef, refer_to_trials
 
 # What decides where a result lies or how it is made, but not what it is.
 _NOT_INPUTS = {"root", "lake", "device"}
@@ -116,12 +117,20 @@ def snapshot(
     return take_reference(lake, table, symbols, cutoff, known_by)
 
 
+@task(name="snapshot trials", task_run_name="snapshot trials", cache_policy=NO_CACHE)
+def snapshot_trials(lake: str, trial: dict[str, Any], known_by: datetime) -> TrialsRef:
+    """Fixes which trials an evaluation counts beside its own, by both clocks and a digest."""
+    return refer_to_trials(lake, trial, known_by)
+
+
 def _identity(value: Any) -> Any:
     """Returns what of a parameter decides the result: for a reference, its digest."""
     if isinstance(value, Artifact):
         return value.sha256
     if isinstance(value, TableRef):
         return [value.table, str(value.cutoff), value.digest]
+    if isinstance(value, TrialsRef):
+        return value.identity
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if isinstance(value, list | tuple):

@@ -55,7 +55,10 @@ def write_card(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     target = TargetSpec.model_validate(manifest["target"])
     parts = [_head(manifest, summary), _made_from(manifest, target), _training(manifest)]
     head = manifest["network"].get("head", "mean")
-    parts += [_metrics(summary, in_basis_points(target.unit)), _intervals(target, head)]
+    parts += [_metrics(summary, in_basis_points(target.unit))]
+    # Evaluations were once written without it.
+    parts += [_significance(summary["significance"])] if "significance" in summary else []
+    parts += [_intervals(target, head)]
     parts += [_limits(summary), _rebuild(manifest)]
     return "\n\n".join(parts) + "\n"
 
@@ -158,6 +161,12 @@ The further horizons of the same network on the same dates; they have no part in
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = [head, ["---"] + ["---:"] * (len(head) - 1), *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _significance(found: Mapping[str, Any]) -> str:
+    said = [*found["sentences"], found["trials"]["sentence"]]
+    said += [row["sentence"] for row in found["sharpe"]] + [found["overfitting"]["sentence"]]
+    return "\n".join(["## Significance", "", *(f"- {_text(sentence)}" for sentence in said)])
 
 
 def _intervals(target: TargetSpec, head: str) -> str:

@@ -1,6 +1,7 @@
 import json
 import shutil
 from datetime import UTC, date, datetime
+from pathlib import Path
 from uuid import UUID
 
 import polars as pl
@@ -11,6 +12,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 from flows.environment import data_root
 from flows.show import forecasts as shown
 from tasks.lake.artifacts import folder_digest
+from tasks.lake.store import Lake
 from tests.flows.tiny import (
     CLOCKS,
     DAYS,
@@ -100,6 +102,34 @@ def test_the_same_training_again_takes_every_finished_stage(trained):
     assert again.outcome["model"] == trained.train.outcome["model"]
     for table in ("trials", "registry"):
         assert len(read(trained.root, table)) == 1, f"{table} counted the run twice"
+
+
+def test_a_trial_counted_meanwhile_deflates_a_repeated_training_and_fits_nothing(copied, trained):
+    first = _evaluation(copied)
+    assert first["significance"]["trials"]["count"] == 1
+    own = read(copied, "trials").drop("known_at", "commit")
+    other = own.with_columns(trial=pl.lit("other"), status=pl.lit("started"), returns=None)
+    Lake(copied / "lake").append("trials", other.cast(own.schema), datetime.now(UTC))
+    again = run("train", copied, trained.config, TRAINED_TO)
+    made = sorted(name.split()[0] for name, cached in again.stages().items() if not cached)
+    assert made == ["bundle", "evaluate"]
+    second = _evaluation(copied)
+    assert second["significance"]["trials"]["count"] == 2
+    for before, after in zip(
+        *(summary["significance"]["sharpe"] for summary in (first, second)), strict=True
+    ):
+        assert after["deflated"] < before["deflated"] == before["probabilistic"]
+    left_out = ("significance",)
+    assert {k: v for k, v in first.items() if k not in left_out} == {
+        k: v for k, v in second.items() if k not in left_out
+    }
+    assert "2 trials are counted" in Path(again.outcome["report"]).read_text()
+
+
+def _evaluation(root):
+    """The summary of the newest evaluation."""
+    made = root.glob("artifacts/evaluation/*/summary.json")
+    return json.loads(max(made, key=lambda path: path.stat().st_mtime_ns).read_text())
 
 
 def test_a_lost_file_is_made_again_with_the_same_content(copied, trained):

@@ -34,6 +34,10 @@ def model_row(name: str, ic: float | None, ratio: float) -> dict[str, Any]:
         "directional_accuracy": interval(0.507, 0.011),
         "coverage_90": interval(0.894, 0.012) if network else None,
         "pinball": 0.00421 if network else None, "suspected_leak": False,
+        "network_better": None if network else {
+            "statistic": -0.42, "p_better": 0.337, "p_worse": 0.663,
+        },
+        "set_p": 1.0 if network else 0.612,
     }  # fmt: skip
 
 
@@ -42,6 +46,34 @@ def portfolio_row(name: str, total: float, sharpe: float) -> dict[str, Any]:
         "name": name, "total_return": total, "annual_return": total / 4, "annual_volatility": 0.19,
         "sharpe": interval(sharpe, 0.9), "sortino": 1.3 * sharpe, "max_drawdown": -0.31,
         "turnover": 41.2, "costs": 31_250.4, "hit_rate": 0.521,
+    }  # fmt: skip
+
+
+def sharpe_row(returns: str, sharpe: float, deflated: float) -> dict[str, Any]:
+    return {
+        "returns": returns, "sharpe": sharpe, "sessions": 500, "skewness": -0.3, "kurtosis": 5.1,
+        "probabilistic": 0.671, "trials": 34, "hurdle": 1.41, "deflated": deflated, "groups": 21,
+        "group_hurdle": 1.22, "group_deflated": 0.093, "needed_sessions": None,
+        "significant": False, "sentence": f"The Sharpe ratio {returns} is not significant.",
+    }  # fmt: skip
+
+
+def make_significance() -> dict[str, Any]:
+    return {
+        "any_beats_zero": 0.512, "any_beats_network": 0.713,
+        "confidence_set": {"confidence": 0.95, "models": [NETWORK, *BASELINES]},
+        "sentences": ["No candidate of 4 is shown to err less than forecasting zero."],
+        "trials": {
+            "count": 34, "with_returns": 12, "same_span": 3,
+            "sentence": "34 trials are counted, this one and all others known.",
+        },
+        "confidence": 0.95,
+        "sharpe": [sharpe_row("net", 0.31, 0.062), sharpe_row("excess", -0.18, 0.011)],
+        "overfitting": {
+            "probability": None, "trials": 3,
+            "sentence": "The probability of overfitting is not computed: 3 trials have daily "
+            "returns over this span, and it takes 5.",
+        },
     }  # fmt: skip
 
 
@@ -86,7 +118,7 @@ def make_summary(ic_kind: str = "ic") -> dict[str, Any]:
             }
             for k in range(4)
         ],
-        "warnings": [],
+        "warnings": [], "significance": make_significance(),
     }  # fmt: skip
 
 

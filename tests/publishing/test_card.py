@@ -174,3 +174,17 @@ def test_card_says_what_the_target_means_and_how_wide_its_intervals_are():
 def test_card_says_where_the_intervals_of_each_head_come_from(head, target, said):
     network = {"kind": "recurrent", "cell": "gru", "head": head}
     assert said in write_card(manifest(network=network, target=target), make_summary())
+
+
+def test_card_says_what_is_significant_and_how_many_trials_were_counted():
+    summary = make_summary()
+    card = write_card(manifest(), summary)
+    found = summary["significance"]
+    for said in (
+        *found["sentences"],
+        found["trials"]["sentence"],
+        found["overfitting"]["sentence"],
+    ):
+        assert said in card
+    older = {key: value for key, value in summary.items() if key != "significance"}
+    assert "## Significance" not in write_card(manifest(), older)

@@ -157,7 +157,8 @@ def test_plotly_stands_in_the_page_once(html: str):
 
 def test_every_section_is_there_and_every_link_finds_one(page: Page):
     wanted = {
-        "ranking", "models", "ic", "portfolios", "outcomes", "learning", "folds", "facts", "limits"
+        "ranking", "models", "ic", "portfolios", "outcomes", "learning", "folds", "facts", "limits",
+        "significance",
     }  # fmt: skip
     assert {tag["id"] for tag in page.named("h2")} == wanted
     assert {(tag["href"] or "").removeprefix("#") for tag in page.named("a")} == wanted
@@ -444,3 +445,29 @@ def test_symbols_unlike_training_are_counted_and_named_and_marked():
     unknown = forecasts.with_columns(distance=NOTHING, novel=pl.lit(None, pl.Boolean))
     for nothing_to_say in (ordinary, unknown, make_forecasts(SYMBOLS, sessions(60)[-1])):
         assert "unlike" not in " ".join(render(forecasts=nothing_to_say).text)
+
+
+def test_significance_stands_in_its_own_section_and_in_every_models_row(page: Page):
+    found = make_summary()["significance"]
+    for said in (*found["sentences"], found["overfitting"]["sentence"].split(". ")[-1]):
+        assert any(said in text for text in page.text), said
+    for figure in ("after costs", "above equal weight", "0.062", "0.011", "34", "1.41"):
+        assert figure in page.text, figure
+    # The network has no test against itself, every other model has one against the network.
+    assert page.text.count("0.337") == 4
+    assert page.text.count("0.612") == 4
+
+
+def test_without_a_mean_there_is_no_table_of_models_against_each_other():
+    summary = make_summary()
+    summary["significance"]["confidence_set"] = None
+    assert "gru against each other model" in render().text
+    assert "gru against each other model" not in render(summary=summary).text
+
+
+def test_a_report_of_an_older_evaluation_has_no_significance():
+    summary = make_summary()
+    del summary["significance"]
+    for row in summary["models"]:
+        del row["network_better"], row["set_p"]
+    assert "Significance" not in render(summary=summary).text
