@@ -6,9 +6,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.features.causality.bits import first_difference
 from tasks.features.causality.changes import bars_of_another_stock, with_later_action
 from tasks.features.causality.sampling import sample_cutoffs, sample_panel
+from tasks.lake.bits import first_difference
 from tasks.lake.factors import PRICES, adjust
 from tests.features import broken
 from tests.features.panels import BAR, FIRST, generated_bars, panel_of
