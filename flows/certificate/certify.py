@@ -25,36 +25,37 @@ def certify(run: Trained) -> Certificate:
     3. `purging`, `membership`, `survivors`, `trial count`, `fill times`: rules of their own.
     """
     sample = Sample(run, sampled(run))
-    rows = _used_rows(run)
-    lost = run.frame.filter(~pl.col("member")).select("symbol", "date")
-    return Certificate(
-        seed=run.seed,
-        cutoffs=tuple(sample.cutoffs),
-        checks=(
-            *inference_checks(sample.trials()),
-            *_training_checks(run),
-            first_leak("purging", purge_leaks(rows, _starts(run))),
-            first_leak("membership", stranger_leaks(rows, run.spells)),
-            first_leak("survivors", survivor_leaks(pl.concat([run.unread, lost]), run.spells)),
-            first_leak("trial count", counting_leaks(run.counted, run.fitted)),
-            first_leak("fill times", sample.fills()),
-        ),
-    )
+    checks = (*inference_checks(sample.trials()), *training_checks(run), *rules(run, sample))
+    return Certificate(seed=run.seed, cutoffs=tuple(sample.cutoffs), checks=checks)
 
 
-def _training_checks(run: Trained) -> list[Check]:
+def training_checks(run: Trained) -> list[Check]:
+    """Returns the checks of what enters the fits, and of one fit."""
     shortest = min(run.plan["folds"], key=lambda entry: entry["windows"]["fit"])["fold"]
     kept: list[Fold] = []
 
     def tried() -> Iterator[str | None]:
         for fold, found in other_folds(run):
             # Only one panel is kept: that of the fold that is fitted again.
-            if fold[0] == shortest:
+            if fold is not None and fold[0] == shortest:
                 kept.append(fold)
             yield from found
 
     inputs = first_leak("fit inputs", tried())
     return [inputs, first_leak("refit", (leak for f in kept for leak in refit_leaks(run, f)))]
+
+
+def rules(run: Trained, sample: Sample) -> list[Check]:
+    """Returns the checks of what no other future reveals."""
+    rows = _used_rows(run)
+    lost = run.frame.filter(~pl.col("member")).select("symbol", "date")
+    return [
+        first_leak("purging", purge_leaks(rows, _starts(run))),
+        first_leak("membership", stranger_leaks(rows, run.spells)),
+        first_leak("survivors", survivor_leaks(pl.concat([run.unread, lost]), run.spells)),
+        first_leak("trial count", counting_leaks(run.counted, run.fitted)),
+        first_leak("fill times", sample.fills()),
+    ]
 
 
 def _used_rows(run: Trained) -> pl.DataFrame:

@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from flows.certificate.trained import Trained, World
+from models.errors import NightcastError
 from tasks.evaluation.aligned import traded_market
 from tasks.evaluation.certificate.inference import Seen, Trial
 from tasks.evaluation.certificate.orders import fill_leaks, held_until
@@ -27,7 +28,7 @@ from tasks.forecasting.forecast import ensemble_forecast, forecast
 from tasks.lake.membership import member_rows
 
 CUTOFFS = 8
-_EARLY = 3
+_EARLY = 2
 _SYMBOLS = 10
 # Sessions with forecasts, beyond those of so many horizons.
 _RIPE, _HORIZONS = 60, 4
@@ -80,7 +81,9 @@ class Sample:
         first = self.forecasts["date"].min()
         ahead = [day for day in self.days if day < first]  # type: ignore[operator]
         draw = np.random.default_rng([self.run.seed, 1])
-        return sorted({ahead[int(len(ahead) ** draw.random()) - 1] for _ in range(_EARLY)})
+        # On the first session nothing that looks back is known: whatever is there was filled in.
+        drawn = {ahead[int(len(ahead) ** draw.random()) - 1] for _ in range(_EARLY)}
+        return sorted({ahead[0], *drawn})
 
     def trials(self) -> Iterator[Trial]:
         """Yields what is seen of every other future at every cutoff."""
@@ -88,7 +91,12 @@ class Sample:
             ripe = cutoff in self.cutoffs
             truth = self.seen(*self.made, cutoff, ripe)
             for told, world in other_futures(self.world, cutoff):
-                yield Trial(cutoff, told, truth, self.seen(*self.run.stage(world), cutoff, ripe))
+                found: Seen | NightcastError
+                try:
+                    found = self.seen(*self.run.stage(world), cutoff, ripe)
+                except NightcastError as fault:
+                    found = fault
+                yield Trial(cutoff, told, truth, found)
 
     def fills(self) -> Iterator[str | None]:
         """Yields what is wrong with fills of the forecasts as they are."""

@@ -8,6 +8,7 @@ import polars as pl
 import torch
 
 from flows.certificate.trained import Trained, World
+from models.errors import NightcastError
 from tasks.features.causality import changes
 from tasks.lake.bits import first_difference
 from tasks.lake.panel import PanelArrays
@@ -22,22 +23,27 @@ _CPU = torch.device("cpu")
 Fold = tuple[int, date, PanelArrays, FoldRows]
 
 
-def other_folds(run: Trained) -> Iterator[tuple[Fold, list[str | None]]]:
+def other_folds(run: Trained) -> Iterator[tuple[Fold | None, list[str | None]]]:
     """Yields each fold as planned on replaced bars, and what changed of labels and of its inputs.
 
-    Everything after the fold's calibrate span is replaced.
+    Everything after the fold's calibrate span is replaced. Without a fold, none can be planned
+    there, although what it is fitted on is as it was.
     """
     truth = run.panel(run.frame)
     for number, entry in enumerate(run.plan["folds"]):
         end = date.fromisoformat(entry["spans"]["calibrate"]["end"])
-        _, frame = run.stage(replaced_after(run.world, end, run.seed + number))
-        panel = run.panel(frame)
-        rows = run.planned(panel, number)
+        told = f"of fold {number} change when the bars after {end} are replaced"
+        try:
+            _, frame = run.stage(replaced_after(run.world, end, run.seed + number))
+            panel = run.panel(frame)
+            rows = run.planned(panel, number)
+        except NightcastError as fault:
+            yield None, [f"the rows {told}: {fault}"]
+            continue
         before, after = (
             fit_inputs(seen, chosen, run.training, _CPU).digests(run.lookback)
             for seen, chosen in ((truth, run.fold(number)), (panel, rows))
         )
-        told = f"of fold {number} change when the bars after {end} are replaced"
         found = [
             f"the {part} {told}" if digest != after.get(part) else None
             for part, digest in before.items()

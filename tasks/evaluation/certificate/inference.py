@@ -6,6 +6,7 @@ from datetime import date
 
 import polars as pl
 
+from models.errors import NightcastError
 from tasks.evaluation.certificate.verdict import Check
 from tasks.lake.bits import first_difference
 
@@ -27,12 +28,15 @@ class Seen:
 
 @dataclass(frozen=True)
 class Trial:
-    """A cutoff, what was done to the bars after it, and what is seen with and without that."""
+    """A cutoff, what was done to the bars after it, and what is seen without and with that.
+
+    `found` is the error where a run that saw nothing after the cutoff would not have failed.
+    """
 
     cutoff: date
     told: str
     truth: Seen
-    found: Seen
+    found: Seen | NightcastError
 
 
 def inference_checks(trials: Iterable[Trial]) -> list[Check]:
@@ -40,6 +44,11 @@ def inference_checks(trials: Iterable[Trial]) -> list[Check]:
     counts = dict.fromkeys(("features", "forecasts", "orders"), 0)
     leaks: dict[str, str | None] = dict.fromkeys(counts)
     for trial in trials:
+        done = f"when the bars after {trial.cutoff} are {trial.told}"
+        if isinstance(trial.found, NightcastError):
+            counts["features"] += 1
+            leaks["features"] = leaks["features"] or f"the run fails {done}: {trial.found}"
+            continue
         for part in counts:
             truth, found = getattr(trial.truth, part), getattr(trial.found, part)
             if truth.is_empty() and found.is_empty():
@@ -47,8 +56,5 @@ def inference_checks(trials: Iterable[Trial]) -> list[Check]:
             counts[part] += 1
             where = first_difference(truth, found)
             if where and leaks[part] is None:
-                leaks[part] = (
-                    f"{where.columns[0]} changes at {where.symbol} {where.date} when the bars "
-                    f"after {trial.cutoff} are {trial.told}"
-                )
+                leaks[part] = f"{where.columns[0]} changes at {where.symbol} {where.date} {done}"
     return [Check(name=part, trials=counts[part], leak=leaks[part]) for part in counts]

@@ -64,10 +64,10 @@ def fill_leaks(
 ) -> Iterator[str | None]:
     """Tries whether a fill is later than the last input of its signal, where there are fills.
 
-    1. The signal of a session, and all later ones, turn around: the account of that session's
-       close does not move, so nothing was filled before the next session.
-    2. The next session's open of a symbol that was traded rises: the account of its close moves,
-       so the fill took the price of that open and not an earlier one.
+    1. From a session of fills on the signals turn around: the account of its close does not move,
+       for these signals were made after that close.
+    2. The open of that session rises for a symbol that is traded: the account of its close moves,
+       so the fill took the price of that open and not one that was known to the signal.
 
     Args:
         trade: the portfolios by name.
@@ -77,7 +77,7 @@ def fill_leaks(
         seed: of their draw.
     """
     truth = trade(signal, market)
-    for day in _decided(truth.values(), count, seed):
+    for day in _of_fills(truth.values(), count, seed):
         other = signal.copy()
         other[day:] = -other[day:]
         turned = trade(other, market)
@@ -89,13 +89,13 @@ def fill_leaks(
                 if moved
                 else None
             )
-        yield from _prices_paid(trade, truth, signal, market, day + 1)
+        yield from _prices_paid(trade, truth, signal, market, day)
 
 
-def _decided(ledgers: Iterable[Ledger], count: int, seed: int) -> Sequence[int]:
-    """Returns some of the sessions after which any portfolio holds something else."""
+def _of_fills(ledgers: Iterable[Ledger], count: int, seed: int) -> Sequence[int]:
+    """Returns some of the sessions on which any portfolio trades, but for the first."""
     moves = np.any([np.diff(one.shares, axis=0).any(axis=1) for one in ledgers], axis=0)
-    days = np.flatnonzero(moves)
+    days = np.flatnonzero(moves) + 1
     chosen = np.random.default_rng(seed).permutation(days)[:count]
     return [int(day) for day in sorted(chosen)]
 

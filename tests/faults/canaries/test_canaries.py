@@ -1,0 +1,69 @@
+"""Every planted leak is noticed by the certificate, and sound code raises no alarm."""
+
+import pytest
+
+from flows.certificate.certify import certify, rules, training_checks
+from flows.certificate.inference import Sample, sampled
+from models.errors import DataError
+from tasks.evaluation.certificate.inference import inference_checks
+from tasks.evaluation.certificate.verdict import require_clean
+from tests.faults.canaries.defects import CANARIES, with_levels
+from tests.faults.canaries.market import train
+
+WORLDS = 20
+
+
+def failed(certificate):
+    return {check.name: check.leak for check in certificate.checks if not check.holds}
+
+
+def inference(run):
+    return inference_checks(Sample(run, sampled(run)).trials())
+
+
+def ruled(run):
+    return rules(run, Sample(run, sampled(run)))
+
+
+PARTS = dict.fromkeys(("features", "forecasts", "orders"), inference)
+PARTS |= dict.fromkeys(("fit inputs", "refit"), training_checks)
+
+
+@pytest.mark.parametrize("name", CANARIES)
+def test_a_planted_leak_is_noticed_by_its_check(name, monkeypatch, tmp_path):
+    canary = CANARIES[name]
+    with_levels(monkeypatch)
+    canary.plant(monkeypatch)
+    run = train(0, tmp_path, canary.spec).trained
+    checks = PARTS.get(canary.check, ruled)(run)
+    assert canary.check in {check.name for check in checks if not check.holds}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CANARIES)
+def test_a_planted_leak_makes_the_certificate_unclean(name, monkeypatch, tmp_path):
+    canary = CANARIES[name]
+    with_levels(monkeypatch)
+    canary.plant(monkeypatch)
+    certificate = certify(train(1, tmp_path, canary.spec).trained)
+    assert canary.check in failed(certificate), certificate.sentence
+    with pytest.raises(DataError, match=r"not clean: .* failed"):
+        require_clean(certificate.record(), "gru-1")
+
+
+@pytest.mark.parametrize(
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, WORLDS))]
+)
+def test_sound_code_raises_no_alarm(seed, monkeypatch, tmp_path):
+    with_levels(monkeypatch)
+    spec = CANARIES["future_split_in_a_feature"].spec
+    certificate = certify(train(seed, tmp_path, spec).trained)
+    assert failed(certificate) == {}
+    assert all(check.trials for check in certificate.checks), certificate.sentence
+    assert len(certificate.cutoffs) == 8
+    require_clean(certificate.record(), "gru-1")
+
+
+def test_a_certificate_of_the_same_run_is_the_same(tmp_path):
+    run = train(1, tmp_path).trained
+    assert certify(run).record() == certify(run).record()
