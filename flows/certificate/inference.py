@@ -33,6 +33,8 @@ _SYMBOLS = 10
 # Sessions with forecasts, beyond those of so many horizons.
 _RIPE, _HORIZONS = 60, 4
 _FILLS = 8
+# Of the few windows here most blocks would be padding.
+_BLOCK = 128
 
 
 def sampled(run: Trained) -> World:
@@ -110,7 +112,7 @@ class Sample:
             nothing = past.clear().select("symbol", "date")
             return Seen(past, nothing, nothing)
         made = self._forecasts(frame, cutoff)
-        tonight = forecast(self.run.bundle, frame, cutoff, self.run.device)
+        tonight = forecast(self.run.bundle, frame, cutoff, self.run.device, _BLOCK)
         published = tonight.select("symbol", date=pl.lit(cutoff)).hstack(
             tonight.select(pl.exclude("symbol").name.prefix("published "))
         )
@@ -122,7 +124,7 @@ class Sample:
     def _forecasts(self, frame: pl.DataFrame, cutoff: date) -> pl.DataFrame:
         panel = self.run.panel(frame)
         ends = panel.rows(panel.dates.min().item(), cutoff)
-        made = ensemble_forecast(self.run.bundle, panel, ends, self.run.device)
+        made = ensemble_forecast(self.run.bundle, panel, ends, self.run.device, _BLOCK)
         symbols = [panel.symbols[code] for code in panel.symbol[ends]]
         columns = {"symbol": symbols, "date": panel.dates[ends], "score": made.score}
         if made.quantiles is not None:

@@ -32,6 +32,9 @@ from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS, QUANTILES
 from tasks.lake.target_spec import TargetSpec
 
+# Of every published forecast, so that the same windows always give the same bits.
+BLOCK = 1024
+
 
 @dataclass(frozen=True)
 class EnsembleForecast:
@@ -49,7 +52,11 @@ class EnsembleForecast:
 
 
 def forecast(
-    bundle: Bundle, features: pl.DataFrame, cutoff: date, device: torch.device
+    bundle: Bundle,
+    features: pl.DataFrame,
+    cutoff: date,
+    device: torch.device,
+    block: int = BLOCK,
 ) -> pl.DataFrame:
     """Returns the forecasts of all symbols that have a complete window ending at the cutoff.
 
@@ -58,6 +65,7 @@ def forecast(
         features: A feature frame built by the bundle's feature specification.
         cutoff: The last session a forecast may see.
         device: Where the networks run.
+        block: Windows of one call to a network; another number may give other last bits.
 
     Returns:
         symbol; score, for ordering, in the unit of the bundle's target; mean and q05 … q95 in the
@@ -78,7 +86,7 @@ def forecast(
             f"No symbol has {lookback} complete feature rows ending on {cutoff}; the newest bar "
             f"is of {seen['date'].max()!s}. Ingest the session first, or take another --as-of."
         )
-    made = ensemble_forecast(bundle, panel, ends, device)
+    made = ensemble_forecast(bundle, panel, ends, device, block)
     frame = pl.DataFrame(
         {
             "symbol": [panel.symbols[code] for code in panel.symbol[ends]],
@@ -96,7 +104,11 @@ def forecast(
 
 
 def ensemble_forecast(
-    bundle: Bundle, panel: PanelArrays, ends: np.ndarray, device: torch.device
+    bundle: Bundle,
+    panel: PanelArrays,
+    ends: np.ndarray,
+    device: torch.device,
+    block: int = BLOCK,
 ) -> EnsembleForecast:
     """Returns the mean of the forecasts that the bundle's weight sets make of windows [n].
 
@@ -119,7 +131,9 @@ def ensemble_forecast(
         options["levels"] = QUANTILES
     network = build_network(kind, inputs=len(panel.names), **options).to(device)
     lookback = int(manifest["lookback"])
-    raws = [predict_ensemble(network, [one], scaled, ends, lookback) for one in bundle.weights]
+    raws = [
+        predict_ensemble(network, [one], scaled, ends, lookback, block) for one in bundle.weights
+    ]
     # A chance and a rank's score are free of the label's scale.
     scale = scaler.target_scale if head in ("mean", "quantiles") else 1.0
     points = [np.asarray(point(head, raw), np.float64)[:, 0] for raw in raws]

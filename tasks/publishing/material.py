@@ -8,6 +8,7 @@ import polars as pl
 from models.bundle import Bundle
 from tasks.lake.artifacts import Artifact
 from tasks.lake.target_spec import TargetSpec
+from tasks.publishing.canaries import canaries_said, code_now, measured
 from tasks.publishing.manifest import causality_of, certificate_of, leaking, reproducible
 from tasks.publishing.report import ReportMaterial
 
@@ -91,6 +92,7 @@ def _facts(
         "Seeds": ", ".join(map(str, manifest["seeds"])),
         "Windows in an epoch": "all" if drawn is None else f"at most {drawn}, drawn by seed",
         "Reproducible": reproducible(training),
+        "Certificate tried by": canaries_said(measured(), code_now()),
         "Device": str(manifest["fingerprint"].get("device", "–")),
         "Lake known by": manifest["tables"][0]["known_by"],
     }

@@ -15,6 +15,8 @@ Trade = Callable[[FloatArray, Market], Mapping[str, Ledger]]
 
 # So much dearer is an open in the probe of where a fill takes its price.
 _DEARER = 1.25
+# Of the equity: what is left of cash by rounding buys shares too few to move anything.
+_DUST = 1e-6
 
 
 def held_until(
@@ -103,23 +105,24 @@ def _of_fills(ledgers: Iterable[Ledger], count: int, seed: int) -> Sequence[int]
 def _prices_paid(
     trade: Trade, truth: Mapping[str, Ledger], signal: FloatArray, market: Market, day: int
 ) -> Iterator[str | None]:
-    bought = {
-        name: int(np.abs(ledger.shares[day] - ledger.shares[day - 1]).argmax())
-        for name, ledger in truth.items()
-    }
+    bought = {}
+    for name, ledger in truth.items():
+        value = np.nan_to_num(
+            np.abs(ledger.shares[day] - ledger.shares[day - 1]) * market.open[day]
+        )
+        if value.max() > _DUST * ledger.equity[day]:
+            bought[name] = int(value.argmax())
     for symbol in sorted(set(bought.values())):
         opens = market.open.copy()
         opens[day, symbol] *= _DEARER
         dearer = trade(signal, replace(market, open=opens))
-        for name, ledger in truth.items():
-            traded = ledger.shares[day, symbol] != ledger.shares[day - 1, symbol]
-            if bought[name] == symbol and traded:
-                yield (
-                    None
-                    if _moved(ledger, dearer[name], day)
-                    else f"{name} trades on {market.dates[day]} at a price that is not the open "
-                    "of that session: it was known when the order was decided"
-                )
+        for name in (name for name, most in bought.items() if most == symbol):
+            yield (
+                None
+                if _moved(truth[name], dearer[name], day)
+                else f"{name} trades on {market.dates[day]} at a price that is not the open of "
+                "that session: it was known when the order was decided"
+            )
 
 
 def _moved(one: Ledger, other: Ledger, day: int) -> bool:

@@ -9,12 +9,14 @@ from tasks.evaluation.certificate.inference import inference_checks
 from tasks.evaluation.certificate.verdict import require_clean
 from tests.faults.canaries.defects import CANARIES, with_levels
 from tests.faults.canaries.market import train
-
-WORLDS = 20
-
-
-def failed(certificate):
-    return {check.name: check.leak for check in certificate.checks if not check.holds}
+from tests.faults.canaries.measure import (
+    PLANTED_WORLDS,
+    SOUND_WORLDS,
+    failed,
+    noticed,
+    planted,
+    sound,
+)
 
 
 def inference(run):
@@ -40,24 +42,20 @@ def test_a_planted_leak_is_noticed_by_its_check(name, monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("seed", range(PLANTED_WORLDS))
 @pytest.mark.parametrize("name", CANARIES)
-def test_a_planted_leak_makes_the_certificate_unclean(name, monkeypatch, tmp_path):
-    canary = CANARIES[name]
-    with_levels(monkeypatch)
-    canary.plant(monkeypatch)
-    certificate = certify(train(1, tmp_path, canary.spec).trained)
-    assert canary.check in failed(certificate), certificate.sentence
+def test_a_planted_leak_makes_the_certificate_unclean(name, seed, tmp_path):
+    certificate = planted(name, seed, tmp_path)
+    assert noticed(name, certificate), certificate.sentence
     with pytest.raises(DataError, match=r"not clean: .* failed"):
         require_clean(certificate.record(), "gru-1")
 
 
 @pytest.mark.parametrize(
-    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, WORLDS))]
+    "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SOUND_WORLDS))]
 )
-def test_sound_code_raises_no_alarm(seed, monkeypatch, tmp_path):
-    with_levels(monkeypatch)
-    spec = CANARIES["future_split_in_a_feature"].spec
-    certificate = certify(train(seed, tmp_path, spec).trained)
+def test_sound_code_raises_no_alarm(seed, tmp_path):
+    certificate = sound(seed, tmp_path)
     assert failed(certificate) == {}
     assert all(check.trials for check in certificate.checks), certificate.sentence
     assert len(certificate.cutoffs) == 8
