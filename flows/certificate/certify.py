@@ -53,7 +53,7 @@ def rules(run: Trained, sample: Sample) -> list[Check]:
         first_leak("purging", purge_leaks(rows, _starts(run))),
         first_leak("membership", stranger_leaks(rows, run.spells)),
         first_leak("survivors", survivor_leaks(pl.concat([run.unread, lost]), run.spells)),
-        first_leak("trial count", counting_leaks(run.counted, run.fitted)),
+        first_leak("trial count", counting_leaks(run.counted, run.fitted, run.began)),
         first_leak("fill times", sample.fills()),
     ]
 

@@ -95,6 +95,7 @@ def certify_run(
         unread=_unread(Lake(lake), bars, spells, made, exchanges),
         counted=rows.select("status", "commit", "committed_at"),
         fitted=_fitted(root, folds),
+        began=_began(Lake(lake), rows),
         device=resolve_device(device),
         seed=evaluation.seed,
     )
@@ -124,6 +125,14 @@ def _unread(
         usable = held.filter(~pl.col("held"), pl.col("date").is_in(sessions))
         pieces.append(usable.select("symbol", "date"))
     return pl.concat(pieces)
+
+
+def _began(lake: Lake, rows: pl.DataFrame) -> datetime | None:
+    """Returns when the run that counted a trial had ingested its first bars."""
+    runs = rows.filter(status="started").sort("commit")["run"].head(1)
+    asked = lake.every_row("fetch_log").filter(pl.col("run").is_in(runs.implode()))
+    first: datetime | None = asked["committed_at"].min()  # type: ignore[assignment]
+    return first
 
 
 def _fitted(root: Path, folds: list[Artifact]) -> dict[str, datetime]:

@@ -48,6 +48,7 @@ class Trained:
         unread: symbol and date of members' bars in the lake that the features were not made of.
         counted: every row of its trial in the lake, with the instants of their commits.
         fitted: when each fit was finished.
+        began: when the run that counted the trial began; None where that is not known.
         seed: of everything that is drawn.
     """
 
@@ -70,6 +71,7 @@ class Trained:
     unread: pl.DataFrame
     counted: pl.DataFrame
     fitted: Mapping[str, datetime]
+    began: datetime | None
     device: torch.device
     seed: int
 

@@ -60,12 +60,16 @@ def survivor_leaks(left_out: pl.DataFrame, spells: pl.DataFrame) -> Iterator[str
         )  # fmt: skip
 
 
-def counting_leaks(counted: pl.DataFrame, fitted: Mapping[str, datetime]) -> Iterator[str | None]:
+def counting_leaks(
+    counted: pl.DataFrame, fitted: Mapping[str, datetime], since: datetime | None = None
+) -> Iterator[str | None]:
     """Tries of every fit whether its trial had been counted before.
 
     Args:
         counted: status, commit, committed_at of every row of the trial in the lake.
         fitted: by a fit's name, the instant at which it was finished.
+        since: when the run that counted the trial began. Fits from before are those of an earlier
+            trial that comes to the same fits. None takes all fits for this trial's.
     """
     started = counted.filter(status="started")
     if started.is_empty():
@@ -76,7 +80,7 @@ def counting_leaks(counted: pl.DataFrame, fitted: Mapping[str, datetime]) -> Ite
     yield None if done.is_empty() else "the trial was completed before it was counted"
     at: datetime = first["committed_at"] or datetime.max.replace(tzinfo=UTC)
     for name, when in fitted.items():
-        late = when < at
+        late = when < at and (since is None or when >= since)
         yield (
             f"{name} was finished at {when}, before its trial was counted at {at}" if late else None
         )

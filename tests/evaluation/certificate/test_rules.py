@@ -111,3 +111,10 @@ def test_a_trial_that_was_counted_before_all_fits_holds_however_often_it_was_run
 def test_a_trial_that_was_not_counted_first_is_named(rows, said):
     with pytest.raises(AssertionError, match=said):
         assert not leaks(counting_leaks(counted(*rows), {"fold 0": minutes(5)}))
+
+
+def test_fits_of_an_earlier_run_are_not_of_the_trial_that_takes_them():
+    rows = counted(("started", 1, minutes(6)))
+    fits = {"fold 0": minutes(2)}
+    assert not leaks(counting_leaks(rows, fits, since=minutes(4)))
+    assert len(leaks(counting_leaks(rows, fits, since=minutes(1)))) == 1

@@ -17,6 +17,7 @@ from tasks.evaluation.spec import EvaluationSpec
 from tasks.features.frame import Exchange
 from tasks.features.spec import FeatureSpec
 from tasks.features.stage import stage_frames
+from tasks.lake.factors import index_prices
 from tasks.lake.membership import Membership
 from tasks.lake.panel import panel_arrays
 from tasks.lake.store import Lake
@@ -89,48 +90,65 @@ def traded(seed: int) -> tuple[pl.DataFrame, pl.DataFrame]:
     )
 
 
-def train(seed: int, folder: Path, features: FeatureSpec = FEATURES) -> Run:
+def train(
+    seed: int,
+    folder: Path,
+    features: FeatureSpec = FEATURES,
+    target: TargetSpec = TARGET,
+    network: RecurrentSpec = NETWORK,
+    training: TrainingSpec = TRAINING,
+) -> Run:
     """Trains on the market of a seed; each stage is that of the project."""
     bars, actions = traded(seed)
     members, cutoff = Membership(spells=SPELLS), DAYS[-1]
     symbols = members.symbols(cutoff)
     bars, all_bars = bars.filter(pl.col("symbol").is_in(symbols)), bars
     actions = actions.filter(pl.col("symbol").is_in(symbols))
-    exchanges = {"XTST": Exchange(DAYS, DAYS)}
-    _, frame = stage_frames(bars, actions, exchanges, members, features, TARGET)
+    index = None if target.excess != "benchmark" else bars.filter(symbol="AAA")
+    exchanges = {"XTST": Exchange(DAYS, weekdays(400))}
+    _, frame = stage_frames(
+        bars,
+        actions,
+        exchanges,
+        members,
+        features,
+        target,
+        None if index is None else index_prices(index),
+    )
     panel = panel_arrays(frame, features.features, LOOKBACK, features.lookback)
-    plan = plan_windows(panel, LOOKBACK, TARGET.horizon, SPLITS, cutoff)
+    plan = plan_windows(panel, LOOKBACK, target.horizon, SPLITS, cutoff)
     lake, counted = _count(folder)
     fitted = {}
     for entry in plan.summary["folds"]:
         rows = FoldRows.read(plan.rows, entry)
-        fit_network(panel, rows, NETWORK, TRAINING, 0, LOOKBACK, CPU)
+        fit_network(panel, rows, network, training, 0, LOOKBACK, CPU)
         fitted[f"the fit of fold {entry['fold']}"] = datetime.now(UTC)
     complete_trial(lake, counted, {"score": 0.0, "returns": [0.0]}, NOW)
     refit = FoldRows.read(plan.rows, plan.summary["refit"])
-    last = fit_network(panel, refit, NETWORK, TRAINING, 0, LOOKBACK, CPU, epochs=2)
+    last = fit_network(panel, refit, network, training, 0, LOOKBACK, CPU, epochs=2)
     spells = Membership(spells=SPELLS).frame()
     used = frame["symbol"].unique()
     trained = Trained(
-        world=World(bars, actions, None),
+        world=World(bars, actions, index),
         exchanges=exchanges,
         members=members,
         features=features,
-        target=TARGET,
+        target=target,
         lookback=LOOKBACK,
         splits=SPLITS,
-        network=NETWORK,
-        training=TRAINING,
+        network=network,
+        training=training,
         evaluation=EvaluationSpec(seed=seed),
         cutoff=cutoff,
         frame=frame,
         rows=plan.rows,
         plan=plan.summary,
-        bundle=_bundle(features, last, plan.summary["refit"]),
+        bundle=_bundle(features, target, network, last, plan.summary["refit"]),
         spells=spells,
         unread=all_bars.filter(~pl.col("symbol").is_in(used.implode())).select("symbol", "date"),
         counted=lake.every_row("trials").select("status", "commit", "committed_at"),
         fitted=fitted,
+        began=None,
         device=CPU,
         seed=seed,
     )
@@ -147,14 +165,14 @@ def _count(folder: Path) -> tuple[Lake, dict]:
     return lake, trial
 
 
-def _bundle(features: FeatureSpec, fit, entry: dict) -> Bundle:
+def _bundle(features, target, network, fit, entry) -> Bundle:
     offsets = dict(zip(QUANTILE_COLUMNS, (-2.0, -1.0, 0.0, 1.0, 2.0), strict=True))
     manifest = {
         "features": features.features,
         "earlier_bars": features.lookback,
         "lookback": LOOKBACK,
-        "target": TARGET.model_dump(mode="json"),
-        "network": NETWORK.model_dump(mode="json"),
+        "target": target.model_dump(mode="json"),
+        "network": network.model_dump(mode="json"),
         "known": list(fit.known),
         "scaler": entry["scaler"],
         "novelty": entry["novelty"],

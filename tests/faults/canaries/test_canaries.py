@@ -7,8 +7,11 @@ from flows.certificate.inference import Sample, sampled
 from models.errors import DataError
 from tasks.evaluation.certificate.inference import inference_checks
 from tasks.evaluation.certificate.verdict import require_clean
+from tasks.features.spec import FeatureSpec
+from tasks.lake.target_spec import TargetSpec
+from tasks.training.network_spec import RecurrentSpec
 from tests.faults.canaries.defects import CANARIES, with_levels
-from tests.faults.canaries.market import train
+from tests.faults.canaries.market import TRAINING, train
 from tests.faults.canaries.measure import (
     PLANTED_WORLDS,
     SOUND_WORLDS,
@@ -60,6 +63,41 @@ def test_sound_code_raises_no_alarm(seed, tmp_path):
     assert all(check.trials for check in certificate.checks), certificate.sentence
     assert len(certificate.cutoffs) == 8
     require_clean(certificate.record(), "gru-1")
+
+
+VARIANTS = {
+    "excess over the benchmark": {"target": TargetSpec(horizon=2, excess="benchmark")},
+    "rank over the universe": {
+        "target": TargetSpec(horizon=3, excess="universe", form="rank"),
+        "network": RecurrentSpec(hidden=4, head="rank"),
+        "training": TRAINING.model_copy(update={"sampling": "date"}),
+    },
+    "quantiles and weights": {
+        "network": RecurrentSpec(hidden=4, head="quantiles"),
+        "training": TRAINING.model_copy(update={"half_life": 50.0, "uniqueness": True}),
+    },
+    "direction at barriers": {
+        "target": TargetSpec(kind="triple_barrier", horizon=5),
+        "network": RecurrentSpec(hidden=4, head="direction"),
+    },
+    "dense": {"training": TRAINING.model_copy(update={"supervision": "dense", "chunk": 10})},
+    "across symbols": {
+        "features": FeatureSpec(
+            features=("rsi(5)|rank", "log_return(1)|zscore", "days_to_holiday(3)"), lookback=25
+        )
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n == "rank over the universe" else pytest.param(n, marks=pytest.mark.slow)
+     for n in VARIANTS],
+)  # fmt: skip
+def test_whatever_a_user_may_choose_raises_no_alarm(name, tmp_path):
+    certificate = certify(train(3, tmp_path, **VARIANTS[name]).trained)
+    assert failed(certificate) == {}
+    assert all(check.trials for check in certificate.checks), certificate.sentence
 
 
 def test_a_certificate_of_the_same_run_is_the_same(tmp_path):
