@@ -1,5 +1,5 @@
 # `make run` and `make test` do everything on a fresh machine, set-up included.
-.PHONY: install run test test-slow check bench clean
+.PHONY: install run test test-slow check bench canaries clean
 PYTHON ?= python3
 BIN := .venv/bin
 ROOT ?= nightcast-data
@@ -34,6 +34,10 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.windows --json
 	$(BIN)/python -m tests.benchmarks.training --json
 	$(BIN)/python -m tests.benchmarks.portfolio --json
+
+# Recall and false alarms of the certificate, for the reports; after a change of what it tries.
+canaries: install
+	$(BIN)/python -m tests.faults.canaries.measure
 
 clean:
 	rm -rf .venv build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,5 +1,6 @@
 """The flow `train`: from bars to a published model."""
 
+import time
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -8,6 +9,7 @@ from prefect.client.schemas.objects import State
 from prefect.runtime import flow_run
 from prefect.states import Completed
 
+from flows.certificate.task import certify_run
 from flows.config import RunConfig
 from flows.environment import data_root
 from flows.fan_out import fan_out, require_runner
@@ -15,10 +17,11 @@ from flows.labelled import label_features, plan_folds
 from flows.naming import name_this_run
 from flows.prices import BATCHES_AT_ONCE, ingest
 from flows.session import plan_run
+from tasks.evaluation.certificate.verdict import require_clean
 from tasks.evaluation.task import evaluate_folds
 from tasks.features.task import prove_features
 from tasks.lake.task import snapshot_trials
-from tasks.publishing.task import register_model, write_bundle, write_report
+from tasks.publishing.task import name_model, register_model, write_bundle, write_report
 from tasks.training.task import close_trial, open_trial, train_baselines, train_fold, train_refit
 
 
@@ -35,7 +38,7 @@ def train(
         as_of: Last session the model may see; empty takes the newest.
         now: The run's instant (UTC); empty reads the clock.
     """
-    now, place = now or datetime.now(UTC), data_root()
+    began, now, place = time.monotonic(), now or datetime.now(UTC), data_root()
     root, lake = place.root, place.lake
     plan = plan_run(config, "train", as_of, now, lake)
     require_runner(config.compute, plan.device)
@@ -108,6 +111,32 @@ def train(
         close_trial(root, lake, trial, evaluation, now)
         last = [{**fit, "folds": folds, "seed": seed} for seed in config.training.seeds]
         refits = fits.run("refits", train_refit, last)
+    asked = time.monotonic()
+    certificate = certify_run(
+        root=root,
+        lake=lake,
+        universe=config.name,
+        members=prices.members,
+        bars=prices.bars,
+        actions=prices.actions,
+        benchmark=prices.benchmark if config.target.excess == "benchmark" else None,
+        features=config.features,
+        target=config.target,
+        window=config.window,
+        splits=config.splits,
+        network=config.network,
+        training=config.training,
+        evaluation=config.evaluation,
+        frame=features,
+        windows=windows,
+        folds=folds,
+        refits=refits,
+        evaluated=evaluation,
+        trial=trial["trial"],
+        device=plan.device,
+        threads=config.compute.threads,
+    )
+    took = time.monotonic() - asked, time.monotonic() - began
     bundle = write_bundle(
         root=root,
         recipe=recipe,
@@ -116,11 +145,16 @@ def train(
         refits=refits,
         evaluation=evaluation,
         proof=proof,
+        certificate=certificate,
         tables=prices.read_for(config.target),
         survivorship=plan.survivorship,
         device=plan.device,
     )
-    model = register_model(root, lake, bundle, now)
-    report = write_report(root, lake, f"model-{model}", bundle, None, now)
+    model = name_model(root, bundle)
+    found = certificate.read_json(root)
+    if found["holds"]:
+        register_model(root, lake, bundle, now)
+    report = write_report(root, lake, f"model-{model}", bundle, None, now, certified_in=took)
+    require_clean(found, f"{model} (report {report})")
     outcome = {"model": model, "cutoff": str(session), "report": str(report)}
     return Completed(message=f"{model}; report {report}", data=outcome)

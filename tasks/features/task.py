@@ -1,23 +1,19 @@
 """Prefect shells of the features stage."""
 
-from datetime import date, timedelta
 from pathlib import Path
 
 from models.errors import DataError
 from tasks.features.causality.proof import require_proof
-from tasks.features.frame import Exchange, feature_frame, masked_rows
+from tasks.features.frame import masked_rows
 from tasks.features.prove import feature_proof
 from tasks.features.spec import FeatureSpec
+from tasks.features.stage import exchanges_of, stage_frames
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
-from tasks.lake.calendar import known_sessions, scheduled_sessions
-from tasks.lake.factors import adjust, index_prices
+from tasks.lake.factors import index_prices
 from tasks.lake.membership import Membership
 from tasks.lake.store import read_reference
 from tasks.lake.target_spec import TargetSpec
 from tasks.lake.task import cached_stage, log
-
-# Days around the panel that the exchange's calendar is read for: a month's ends and a holiday.
-_AROUND = timedelta(days=60)
 
 
 @cached_stage("features", run_name="features to {bars.cutoff}")
@@ -43,19 +39,19 @@ def build_features(
     Raises:
         DataError: there is no bar, no target, or a feature that is masked throughout.
     """
-    panel = adjust(read_reference(lake, bars), read_reference(lake, actions))
-    if panel.is_empty():
+    traded = read_reference(lake, bars)
+    if traded.is_empty():
         raise DataError(f"The lake holds no bar up to {bars.cutoff}; ingest the universe first.")
-    first: date = panel["date"].min()  # type: ignore[assignment]
     index = None if benchmark is None else index_prices(read_reference(lake, benchmark))
     if index is not None and index.is_empty():
         raise DataError(
             f"The lake holds no bar of the benchmark up to {bars.cutoff}, and target.excess is "
             "'benchmark'; ingest it, or choose another target."
         )
-    frame = feature_frame(
-        panel,
-        {name: exchange_days(name, first, bars.cutoff) for name in _exchanges(members)},
+    panel, frame = stage_frames(
+        traded,
+        read_reference(lake, actions),
+        exchanges_of(members, traded, bars.cutoff),
         members,
         features,
         target,
@@ -107,21 +103,9 @@ def prove_features(
     traded, acted = read_reference(lake, bars), read_reference(lake, actions)
     if traded.is_empty():
         raise DataError(f"The lake holds no bar up to {bars.cutoff}; ingest the universe first.")
-    first: date = traded["date"].min()  # type: ignore[assignment]
-    days = {name: exchange_days(name, first, bars.cutoff) for name in _exchanges(members)}
+    days = exchanges_of(members, traded, bars.cutoff)
     proof = feature_proof(traded, acted, days, members, features, seed)
     log(f"proof {proof.sentence}")
     require_proof(proof)
     fill = write_frames({}, proof.certificate())
     return write_artifact(root, "proof", key, fill, (bars.digest, actions.digest))
-
-
-def exchange_days(name: str, first: date, cutoff: date) -> Exchange:
-    """Returns an exchange's sessions over a panel, and those that were expected around it."""
-    expected = scheduled_sessions(name, first - _AROUND, cutoff + _AROUND)
-    # A calendar may begin after another exchange's first bar.
-    return Exchange(known_sessions(name, first, cutoff), expected)
-
-
-def _exchanges(members: Membership) -> list[str]:
-    return sorted(set(members.exchanges().values()))

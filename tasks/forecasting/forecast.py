@@ -34,6 +34,9 @@ from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS, QUANTILES
 from tasks.lake.target_spec import TargetSpec
 
+# Of every published forecast, so that the same windows always give the same bits.
+BLOCK = 1024
+
 
 @dataclass(frozen=True)
 class EnsembleForecast:
@@ -51,7 +54,11 @@ class EnsembleForecast:
 
 
 def forecast(
-    bundle: Bundle, features: pl.DataFrame, cutoff: date, device: torch.device
+    bundle: Bundle,
+    features: pl.DataFrame,
+    cutoff: date,
+    device: torch.device,
+    block: int = BLOCK,
 ) -> pl.DataFrame:
     """Returns the forecasts of all symbols that have a complete window ending at the cutoff.
 
@@ -60,6 +67,7 @@ def forecast(
         features: A feature frame built by the bundle's feature specification.
         cutoff: The last session a forecast may see.
         device: Where the networks run.
+        block: Windows of one call to a network; another number may give other last bits.
 
     Returns:
         symbol; horizon, in sessions; score, for ordering, in the unit of the bundle's target; mean
@@ -83,7 +91,7 @@ def forecast(
         )
     novelty = _novelty(manifest, panel, ends)
     pieces = []
-    for horizon, made in ensemble_forecasts(bundle, panel, ends, device).items():
+    for horizon, made in ensemble_forecasts(bundle, panel, ends, device, block).items():
         frame = pl.DataFrame(
             {
                 "symbol": [panel.symbols[code] for code in panel.symbol[ends]],
@@ -101,7 +109,11 @@ def forecast(
 
 
 def ensemble_forecasts(
-    bundle: Bundle, panel: PanelArrays, ends: np.ndarray, device: torch.device
+    bundle: Bundle,
+    panel: PanelArrays,
+    ends: np.ndarray,
+    device: torch.device,
+    block: int = BLOCK,
 ) -> dict[int, EnsembleForecast]:
     """Returns by horizon the mean of the forecasts of the bundle's weight sets of windows [n].
 
@@ -130,7 +142,9 @@ def ensemble_forecasts(
         options["levels"] = QUANTILES
     network = build_network(kind, inputs=len(panel.names), **options).to(device)
     lookback = int(manifest["lookback"])
-    raws = [predict_ensemble(network, [one], scaled, ends, lookback) for one in bundle.weights]
+    raws = [
+        predict_ensemble(network, [one], scaled, ends, lookback, block) for one in bundle.weights
+    ]
     found = {}
     for place, horizon in enumerate(horizons):
         # A chance and a rank's score are free of the label's scale.

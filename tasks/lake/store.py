@@ -145,6 +145,26 @@ class Lake:
         last = scan.group_by("symbol").agg(pl.col(shape.happened).max()).drop_nulls().collect()
         return dict(last.iter_rows())
 
+    def every_row(self, table: str) -> pl.DataFrame:
+        """Returns all rows ever written to `table`, the older ones of a key too.
+
+        With them `known_at`, `commit`, and `committed_at`: when the commit was made by the clock of
+        the machine that made it.
+        """
+        shape = table_named(table)
+        schema = {**shape.stored, "committed_at": STAMPS["known_at"]}
+        if not self.exists(table):
+            return pl.DataFrame(schema=schema)
+        delta = self.open(table)
+        made = [(entry["version"], entry["timestamp"]) for entry in delta.history()]
+        clock = pl.DataFrame(made, schema={"commit": pl.Int64, "ms": pl.Int64}, orient="row")
+        instant = (
+            pl.from_epoch("ms", time_unit="ms").cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        )
+        dated = clock.select("commit", committed_at=instant)
+        rows = pl.scan_delta(delta).select(list(shape.stored)).collect()
+        return rows.join(dated, on="commit", how="left").select(list(schema))
+
     def open(self, table: str) -> DeltaTable:
         """Returns the newest version of `table`, which must exist.
 

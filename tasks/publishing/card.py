@@ -17,6 +17,7 @@ The manifest is the bundle's. These keys are read; others are left alone:
     fingerprint  mapping: versions and device of the fit                        "–"
     tables       list of mappings: table, cutoff, known_by, digest              "–"
     causality    mapping: sentence, holds                                       "not proved"
+    certificate  mapping: sentence, holds                                       "no certificate"
 
 Texts from data are escaped, so that no symbol can change the page.
 """
@@ -28,7 +29,7 @@ from typing import Any
 from models.errors import ModelError
 from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.formats import UNKNOWN, decimal, estimate, percent
-from tasks.publishing.manifest import causality_of, reproducible
+from tasks.publishing.manifest import causality_of, certificate_of, reproducible
 from tasks.publishing.measures import Measure, in_basis_points
 
 REQUIRED = ("id", "state", "target", "features", "lookback", "network", "training", "seeds")
@@ -72,7 +73,8 @@ def _head(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 - State: {_text(manifest["state"])}
 - Made: {_text(manifest.get("created_at"))}
-- Causality: {_text(causality_of(manifest))}"""
+- Causality: {_text(causality_of(manifest))}
+- Certificate: {_text(certificate_of(manifest))}"""
 
 
 def _made_from(manifest: Mapping[str, Any], target: TargetSpec) -> str:

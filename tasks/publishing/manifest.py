@@ -8,6 +8,7 @@ from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.registry import UNGATED
 
 NOT_PROVED = "not proved when this model was trained."
+NOT_CERTIFIED = "no certificate was made when this model was trained."
 
 
 def build_manifest(
@@ -24,6 +25,7 @@ def build_manifest(
     survivorship: str,
     fingerprint: dict[str, Any],
     causality: Mapping[str, Any],
+    certificate: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Returns the manifest as JSON-ready values.
 
@@ -41,6 +43,7 @@ def build_manifest(
         survivorship: Who is missing from the universe, in plain words.
         fingerprint: What the last bits of the weights depend on.
         causality: The certificate of the proof that no feature saw the future.
+        certificate: The causality certificate of features, forecasts, orders and fits.
     """
     span = refit["spans"]["fit"]
     over = " over volatility" if TargetSpec(**recipe["target"]).unit == "log_return" else ""
@@ -81,6 +84,7 @@ def build_manifest(
         "evaluation": evaluation.model_dump(mode="json"),
         "verdict": summary["verdict"],
         "causality": causality,
+        "certificate": certificate,
         "recipe": recipe,
     }
 
@@ -89,6 +93,18 @@ def causality_of(manifest: Mapping[str, Any]) -> str:
     """Returns in one sentence what the causality proof of a model's features found."""
     proof = manifest.get("causality")
     return NOT_PROVED if proof is None else str(proof["sentence"])
+
+
+def certificate_of(manifest: Mapping[str, Any]) -> str:
+    """Returns in one sentence what the causality certificate of a model's run found."""
+    certificate = manifest.get("certificate")
+    return NOT_CERTIFIED if certificate is None else str(certificate["sentence"])
+
+
+def leaking(manifest: Mapping[str, Any]) -> bool | None:
+    """Returns whether the proof or the certificate of a model failed; None where it has neither."""
+    said = [manifest[name]["holds"] for name in ("causality", "certificate") if manifest.get(name)]
+    return None if not said else not all(said)
 
 
 def reproducible(training: Mapping[str, Any]) -> str:

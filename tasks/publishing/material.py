@@ -8,7 +8,8 @@ import polars as pl
 from models.bundle import Bundle
 from tasks.lake.artifacts import Artifact
 from tasks.lake.target_spec import TargetSpec
-from tasks.publishing.manifest import causality_of, reproducible
+from tasks.publishing.canaries import canaries_said, code_now, measured
+from tasks.publishing.manifest import causality_of, certificate_of, leaking, reproducible
 from tasks.publishing.report import ReportMaterial
 
 LIMITS = (
@@ -21,7 +22,11 @@ LIMITS = (
 
 
 def report_material(
-    root: Path, bundle: Bundle, tonight: pl.DataFrame | None, refused: pl.DataFrame
+    root: Path,
+    bundle: Bundle,
+    tonight: pl.DataFrame | None,
+    refused: pl.DataFrame,
+    certified_in: tuple[float, float] | None = None,
 ) -> ReportMaterial:
     """Gathers the material of one report.
 
@@ -31,6 +36,8 @@ def report_material(
         tonight: Rows of the ledger for one night, with `distance` and `novel` where they are
             known, or None.
         refused: rule, rows: what lies in quarantine for the model's universe.
+        certified_in: seconds that the causality certificate took, and the whole run until then,
+            where this run made it.
     """
     manifest = bundle.manifest
     evaluation = Artifact.model_validate(manifest["evaluation"])
@@ -43,10 +50,15 @@ def report_material(
         frames["predictions"] = frames["predictions"].with_columns(score="mean")
     night = None if tonight is None or tonight.is_empty() else tonight
     day = manifest["cutoff"] if night is None else str(night["cutoff"][0])
-    state = f"champion ({manifest['state']})"
+    leak = leaking(manifest)
+    state = "refused: it leaks" if leak else f"champion ({manifest['state']})"
+    facts = _facts(manifest, refused, night)
+    if certified_in is not None:
+        seconds, whole = certified_in
+        facts["Certificate made in"] = f"{seconds:.1f} s, {seconds / whole:.1%} of this run so far"
     return ReportMaterial(
         title=f"nightcast · {manifest['name']} · {day}",
-        facts=_facts(manifest, refused, night),
+        facts=facts,
         summary=evaluation.read_json(root),
         forecasts=night,
         target=TargetSpec.model_validate(manifest["target"]),
@@ -54,7 +66,8 @@ def report_material(
         notes=[manifest["survivorship"], *LIMITS],
         card=bundle.card,
         causality=causality_of(manifest),
-        causal=None if manifest.get("causality") is None else manifest["causality"]["holds"],
+        certificate=certificate_of(manifest),
+        causal=None if leak is None else not leak,
         **frames,
     )
 
@@ -79,6 +92,7 @@ def _facts(
         "Seeds": ", ".join(map(str, manifest["seeds"])),
         "Windows in an epoch": "all" if drawn is None else f"at most {drawn}, drawn by seed",
         "Reproducible": reproducible(training),
+        "Certificate tried by": canaries_said(measured(), code_now()),
         "Device": str(manifest["fingerprint"].get("device", "–")),
         "Lake known by": manifest["tables"][0]["known_by"],
     }

@@ -22,7 +22,7 @@ from plotly.offline import get_plotlyjs
 from tasks.lake.target_spec import TargetSpec
 from tasks.publishing import charts, skill_charts
 from tasks.publishing.formats import bounds, decimal, percent, times
-from tasks.publishing.manifest import NOT_PROVED
+from tasks.publishing.manifest import NOT_CERTIFIED, NOT_PROVED
 from tasks.publishing.measures import Measure, in_basis_points
 from tasks.publishing.novelty import unlike_training
 
@@ -54,7 +54,8 @@ class ReportMaterial:
         notes: honest limits in plain words.
         card: the model card in Markdown; empty to leave it out.
         causality: what the causality proof of the model's features found, in one sentence.
-        causal: whether it held; None where there was none.
+        certificate: what the causality certificate of the run found, in one sentence.
+        causal: whether both held; None where there was neither.
     """
 
     title: str
@@ -70,6 +71,7 @@ class ReportMaterial:
     notes: list[str]
     card: str = ""
     causality: str = NOT_PROVED
+    certificate: str = NOT_CERTIFIED
     causal: bool | None = None
 
 

@@ -39,6 +39,7 @@ def write_bundle(
     refits: list[Artifact],
     evaluation: Artifact,
     proof: Artifact,
+    certificate: Artifact,
     tables: list[TableRef],
     survivorship: str,
     device: str,
@@ -63,6 +64,7 @@ def write_bundle(
         survivorship,
         fingerprint(resolve_device(device)),
         proof.read_json(root),
+        certificate.read_json(root),
     )
     weights = [load_file(r.path(root, "weights.safetensors")) for r in refits]
 
@@ -70,8 +72,14 @@ def write_bundle(
         save_bundle(folder, weights, manifest, write_card(manifest, summary))
         return len(weights)
 
-    parents = (windows.sha256, evaluation.sha256, proof.sha256, *(r.sha256 for r in refits))
+    proofs = (proof.sha256, certificate.sha256)
+    parents = (windows.sha256, evaluation.sha256, *proofs, *(r.sha256 for r in refits))
     return write_artifact(root, "bundle", key, fill, parents)
+
+
+def name_model(root: Path, bundle: Artifact) -> str:
+    """Returns the id of the model in a bundle."""
+    return str(load_bundle(root / bundle.uri).manifest["id"])
 
 
 @task(
@@ -129,6 +137,7 @@ def write_report(
     cutoff: date | None,
     now: datetime,
     forecast: Artifact | None = None,
+    certified_in: tuple[float, float] | None = None,
 ) -> Path:
     """Writes the HTML report below `reports/`, and its gist as Prefect artifacts for the UI.
 
@@ -142,13 +151,15 @@ def write_report(
         cutoff: The night whose forecasts it shows; None shows the model alone.
         now: The run's instant.
         forecast: The night's forecast as it was made, which says what looks unlike training.
+        certified_in: Seconds that the causality certificate took, and the whole run until then.
     """
     opened = load_bundle(root / bundle.uri)
     model, main = opened.manifest["id"], opened.manifest["target"]["horizon"]
     tonight = None if cutoff is None else published(Lake(lake), model, cutoff, now, main)
     if tonight is not None and forecast is not None:
         tonight = with_novelty(tonight, forecast.frame(root))
-    material = report_material(root, opened, tonight, _lost(lake, opened.manifest, now))
+    refused = _lost(lake, opened.manifest, now)
+    material = report_material(root, opened, tonight, refused, certified_in)
     target = root / "reports" / f"{name}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{name}-{uuid4().hex[:8]}")

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -12,19 +11,16 @@ from torch import Tensor
 
 from models.baselines import BaselineRows, BaselineSettings, fit_baseline
 from models.checkpoint import Checkpoint, CurveRow
-from models.device import memory_for_panel
 from models.fit import FitSettings, fit
 from models.heads import point
 from models.networks import Network, build_network
-from models.panel import Panel
 from models.predict import predict
-from models.scaler import Scaler
-from models.weights import time_decay, uniqueness
-from tasks.lake.covariates import Levels, levels_of, one_hot
+from tasks.lake.covariates import Levels
 from tasks.lake.panel import PanelArrays
 from tasks.lake.tables import QUANTILE_COLUMNS
 from tasks.lake.target_spec import further_name
 from tasks.training.baseline_spec import BaselineSpec
+from tasks.training.inputs import FoldRows, fit_inputs
 from tasks.training.network_spec import NetworkSpec
 from tasks.training.spec import TrainingSpec
 
@@ -38,28 +34,6 @@ _CURVE = {
     "windows": pl.Int64,
     "learning_rate": pl.Float64,
 }
-
-
-@dataclass(frozen=True)
-class FoldRows:
-    """Row numbers of one fold by span, and the scaler fitted on its *fit* rows."""
-
-    spans: dict[str, np.ndarray]
-    scaler: Scaler
-
-    @classmethod
-    def read(cls, plan: pl.DataFrame, entry: dict[str, Any]) -> "FoldRows":
-        """Reads one fold out of a windows artifact.
-
-        Args:
-            plan: Columns fold, span, row.
-            entry: The fold's entry in the artifact's summary.
-        """
-        mine = plan.filter(pl.col("fold") == entry["fold"])
-        spans = {
-            name: mine.filter(pl.col("span") == name)["row"].to_numpy() for name in entry["spans"]
-        }
-        return cls(spans, Scaler(**entry["scaler"]))
 
 
 @dataclass(frozen=True)
@@ -109,10 +83,10 @@ def fit_network(
     With `epochs`, the fit runs for just that many and looks at no stop span: the refit.
     `stopping` is asked after every step; True keeps a checkpoint and raises Stopped.
     """
-    fit_rows = rows.spans["fit"]
-    known = tuple(panel.symbols[code] for code in np.unique(panel.symbol[fit_rows]))
-    levels = levels_of(panel, network.covariates, fit_rows)
-    scaled = _panel(panel, rows, training, known, levels, device)
+    entering = fit_inputs(
+        panel, rows, training, network.covariates, device, refit=epochs is not None
+    )
+    known, levels, scaled = entering.known, entering.levels, entering.panel
 
     def factory() -> Network:
         places = sum(map(len, levels.values()))
@@ -122,8 +96,8 @@ def fit_network(
     result = fit(
         factory,
         scaled,
-        fit_rows,
-        None if epochs else rows.spans["stop"],
+        entering.fit_ends,
+        entering.stop_ends,
         lookback,
         _settings(training, network.head, epochs),
         seed,
@@ -167,50 +141,6 @@ def _settings(training: TrainingSpec, head: str, epochs: int | None) -> FitSetti
             "augment": tuple(training.augment.items()),
         }
     )
-
-
-def _panel(
-    panel: PanelArrays,
-    rows: FoldRows,
-    training: TrainingSpec,
-    known: tuple[str, ...],
-    levels: Levels,
-    device: torch.device,
-) -> Panel:
-    """Returns the scaled panel on the device, its labels weighted as the user chose."""
-    dates = np.unique(panel.dates, return_inverse=True)[1]
-    return Panel(
-        rows.scaler.transform(panel.features),
-        (panel.labels / rows.scaler.target_scales).astype(np.float32),
-        device,
-        dates=dates,
-        symbols=panel.codes(known),
-        covariates=one_hot(panel, levels),
-        weights=_weights(panel, rows.spans["fit"], training),
-        names=panel.names,
-        most_bytes=memory_for_panel(device),
-    )
-
-
-def _weights(panel: PanelArrays, ends: np.ndarray, training: TrainingSpec) -> np.ndarray | None:
-    """Returns what each row's labels count, 1 on average over the fit rows; None if all alike.
-
-    A row of several horizons is as unique as its longest label.
-    """
-    if training.half_life is None and not training.uniqueness:
-        return None
-    sessions = np.unique(panel.dates)
-    first = np.searchsorted(sessions, panel.dates[ends])
-    weights = np.ones(len(ends))
-    if training.half_life is not None:
-        weights *= time_decay(first, training.half_life)
-    if training.uniqueness:
-        last = np.searchsorted(sessions, panel.label_end[ends])
-        # A return begins the session after its row.
-        weights *= uniqueness(first + 1, last, panel.symbol[ends])
-    every = np.ones(len(panel.dates))
-    every[ends] = weights / weights.mean()
-    return every
 
 
 def fit_baselines(panel: PanelArrays, rows: FoldRows, spec: BaselineSpec) -> pl.DataFrame:

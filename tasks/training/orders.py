@@ -13,7 +13,8 @@ from models.checkpoint import CurveRow
 from models.device import keep_freed_memory, make_deterministic, resolve_device
 from tasks.lake.artifacts import Artifact
 from tasks.lake.panel import PanelArrays, panel_arrays
-from tasks.training.folds import FoldFit, FoldRows, fit_network
+from tasks.training.folds import FoldFit, fit_network
+from tasks.training.inputs import FoldRows
 from tasks.training.network_spec import NetworkSpec
 from tasks.training.spec import TrainingSpec
 

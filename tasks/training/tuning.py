@@ -36,7 +36,8 @@ from models.errors import UsageError
 from models.metrics import score
 from tasks.lake.panel import PanelArrays
 from tasks.lake.store import Lake
-from tasks.training.folds import FoldRows, fit_network
+from tasks.training.folds import fit_network
+from tasks.training.inputs import FoldRows
 from tasks.training.network_spec import NetworkSpec
 from tasks.training.spec import TrainingSpec
 from tasks.training.tuning_spec import Choices, Dimension, TuningSpec

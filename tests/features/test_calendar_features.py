@@ -11,7 +11,7 @@ from tasks.features.engine import compute
 from tasks.features.indicators import INDICATORS
 from tasks.features.indicators.calendar.days import AHEAD
 from tasks.features.names import parse
-from tasks.features.task import exchange_days
+from tasks.features.stage import exchange_days
 from tasks.lake import calendar
 from tests.features.calendar_answers import CALENDAR_LOOPS
 from tests.features.panels import generated_bars

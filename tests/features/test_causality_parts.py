@@ -6,9 +6,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.features.causality.bits import first_difference
-from tasks.features.causality.changes import bars_of_another_stock, with_later_action
+from tasks.features.causality.changes import (
+    bars_of_another_stock,
+    made_up_bars,
+    with_later_action,
+)
 from tasks.features.causality.sampling import sample_cutoffs, sample_panel
+from tasks.lake.bits import first_difference
 from tasks.lake.factors import PRICES, adjust
 from tests.features import broken
 from tests.features.panels import BAR, FIRST, generated_bars, panel_of
@@ -105,3 +109,21 @@ def test_a_later_action_leaves_prices_positive_beside_a_dividend_of_half_the_pri
     for after in days[:-1]:
         panel = adjust(*with_later_action(bars, paid, after, ratio, moved))
         assert panel["close"].min() > 0
+
+
+def test_made_up_bars_can_be_bars_of_their_symbols_and_follow_from_the_seed():
+    panel = panel_of(A=generated_bars(300, 0), B=generated_bars(300, 1))
+    made = made_up_bars(panel, 5)
+    assert made.equals(made_up_bars(panel, 5))
+    assert not made.equals(made_up_bars(panel, 6))
+    body = made.select(
+        low=pl.min_horizontal("open", "close"), high=pl.max_horizontal("open", "close")
+    )
+    assert (made["low"] < body["low"]).all()
+    assert (made["high"] > body["high"]).all()
+    assert (made["low"] > 0.0).all()
+    assert (made["volume"] > 0.0).all()
+    usual = panel.with_columns(made["close"].alias("made")).group_by("symbol").median()
+    assert (usual["made"] / usual["close"]).is_between(0.9, 1.1).all()
+    moves = np.diff(np.log(made["close"].to_numpy()))
+    assert abs(np.corrcoef(moves[1:], moves[:-1])[0, 1] + 0.5) < 0.1, "no bar follows from the last"

@@ -8,7 +8,6 @@ import polars as pl
 import pytest
 
 from models.errors import DataError
-from tasks.features.causality.bits import first_difference
 from tasks.features.causality.proof import require_proof
 from tasks.features.frame import Exchange
 from tasks.features.indicators import INDICATORS
@@ -17,6 +16,7 @@ from tasks.features.names import parse
 from tasks.features.prove import Stage, feature_proof
 from tasks.features.spec import FeatureSpec
 from tasks.features.transforms import TRANSFORMS
+from tasks.lake.bits import first_difference
 from tasks.lake.calendar import sessions
 from tasks.lake.membership import Membership
 from tests.features.panels import generated_bars

@@ -96,7 +96,7 @@ def test_the_same_training_again_takes_every_finished_stage(trained):
     again = run("train", trained.root, trained.config, TRAINED_TO)
     stages = again.stages()
     assert set(stages) == set(trained.train.stages())
-    assert len(stages) == 10, stages
+    assert len(stages) == 11, stages
     assert all(stages.values()), stages
     assert not any(trained.train.stages().values()), "the first run took finished stages"
     assert again.outcome["model"] == trained.train.outcome["model"]

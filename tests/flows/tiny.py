@@ -128,6 +128,7 @@ class Run:
                     "baselines",
                     "evaluate",
                     "refit",
+                    "certify",
                     "bundle",
                 )
             )

@@ -1,7 +1,7 @@
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from tempfile import TemporaryDirectory
 
 import polars as pl
@@ -209,6 +209,25 @@ def test_the_log_is_kept_for_an_auditor(tmp_path):
     lake.append("bars", bars([("A", JAN2, 1.0)]), at(0))
     kept = DeltaTable(f"{lake.uri}/bars").metadata().configuration
     assert kept["delta.logRetentionDuration"] == "interval 36500 days"
+
+
+def test_every_row_tells_what_was_said_before_and_when_it_was_committed(tmp_path):
+    lake = Lake(tmp_path)
+    assert lake.every_row("bars").is_empty()
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
+    lake.append("bars", bars([("A", JAN2, 1.0)]), at(5))
+    between = datetime.now(UTC)
+    lake.append("bars", bars([("A", JAN2, 2.0), ("B", JAN2, 3.0)]), at(5))
+    rows = lake.every_row("bars").sort("commit", "symbol")
+    assert rows.select("symbol", "close", "commit").rows() == [
+        ("A", 1.0, 1),
+        ("A", 2.0, 2),
+        ("B", 3.0, 2),
+    ]
+    first, second, third = rows["committed_at"]
+    # The clock of a commit has milliseconds.
+    assert before <= first <= between
+    assert second == third >= between - timedelta(milliseconds=1)
 
 
 SYMBOLS, DAYS = ("A", "B"), (JAN2, JAN3)

@@ -139,6 +139,15 @@ def test_card_of_a_model_from_before_the_proof_says_so():
     assert "- Causality: not proved when" in write_card(manifest(), make_summary())
 
 
+def test_card_shows_the_sentence_of_the_certificate():
+    said = "10 checks, 340 trials, nothing came from the future."
+    html = rendered(
+        write_card(manifest(certificate={"holds": True, "sentence": said}), make_summary())
+    )
+    assert f"<li>Certificate: {said}</li>" in html
+    assert "- Certificate: no certificate was made" in write_card(manifest(), make_summary())
+
+
 def test_suspected_leak_is_marked_in_the_table():
     summary = make_summary()
     summary["models"][0]["suspected_leak"] = True

@@ -6,12 +6,13 @@ import pytest
 
 from models.bundle import Bundle
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
-from tasks.publishing.manifest import build_manifest, causality_of
+from tasks.publishing.manifest import build_manifest, causality_of, certificate_of, leaking
 from tasks.publishing.material import report_material
 from tests.publishing import material
 
 CUTOFF = date(2012, 11, 30)
 PROOF = {"holds": True, "sentence": "12 checks, 1,640 trials, no feature saw the future."}
+CERTIFICATE = {"holds": True, "sentence": "10 checks, 340 trials, nothing came from the future."}
 
 LOOKS = {"mean": [0.0], "axes": [[1.0]], "variances": [1.0], "rest": 0.001, "threshold": 3.5}
 
@@ -42,6 +43,7 @@ def manifest(evaluation: Artifact, proof: dict[str, Any]) -> dict[str, Any]:
         survivorship="Nobody is missing.",
         fingerprint={"device": "cpu"},
         causality=proof,
+        certificate=CERTIFICATE,
     )
 
 
@@ -59,6 +61,27 @@ def test_the_manifest_carries_the_certificate_as_it_is(evaluation: Artifact):
     made = manifest(evaluation, PROOF)
     assert made["causality"] == PROOF
     assert causality_of(made) == PROOF["sentence"]
+
+
+def test_the_manifest_carries_the_certificate_of_the_whole_run(evaluation: Artifact):
+    made = manifest(evaluation, PROOF)
+    assert made["certificate"] == CERTIFICATE
+    assert certificate_of(made) == CERTIFICATE["sentence"]
+    assert certificate_of({}) == "no certificate was made when this model was trained."
+
+
+@pytest.mark.parametrize(
+    ("proof", "certificate", "leaks"),
+    [
+        (True, True, False), (True, False, True), (False, True, True), (True, None, False),
+        (None, None, None),
+    ],
+)  # fmt: skip
+def test_a_model_leaks_where_either_says_so(
+    proof: bool | None, certificate: bool | None, leaks: bool | None
+):
+    said = {"causality": proof, "certificate": certificate}
+    assert leaking({k: {"holds": v} for k, v in said.items() if v is not None}) is leaks
 
 
 def test_the_manifest_carries_the_statistics_of_what_was_fitted_on(evaluation: Artifact):
@@ -82,8 +105,22 @@ def test_the_report_is_told_whether_the_proof_held(
     values = manifest(evaluation, proof or {})
     if proof is None:
         # As in bundles from before there were proofs.
-        del values["causality"]
+        del values["causality"], values["certificate"]
     bundle = Bundle(values, weights=[], card="", sha256="0")
     made = report_material(tmp_path, bundle, None, refused=material.make_curves().clear())
     assert made.causal is causal
     assert made.causality == causality_of(bundle.manifest)
+    assert made.certificate == certificate_of(bundle.manifest)
+    state = "refused: it leaks" if causal is False else "champion (ungated)"
+    assert made.model["state"] == state
+
+
+def test_the_report_says_what_share_of_the_run_the_certificate_took(
+    tmp_path: Path, evaluation: Artifact
+):
+    bundle = Bundle(manifest(evaluation, PROOF), weights=[], card="", sha256="0")
+    refused = material.make_curves().clear()
+    made = report_material(tmp_path, bundle, None, refused, certified_in=(3.0, 40.0))
+    assert made.facts["Certificate made in"] == "3.0 s, 7.5% of this run so far"
+    later = report_material(tmp_path, bundle, None, refused)
+    assert "Certificate made in" not in later.facts

@@ -124,6 +124,13 @@ def test_page_says_in_a_line_that_no_feature_saw_the_future():
     assert not any(tag.get("role") == "alert" for _, tag in page.tags)
 
 
+def test_page_shows_the_sentence_of_the_certificate():
+    said = "10 checks, 9 trials, 1 failed. orders: <x> changes at AAPL 2010-03-05 when …"
+    page = render(certificate=said, causal=False)
+    assert f"Certificate: {said}" in page.text
+    assert page.text[0] == "The causality proof failed."
+
+
 def test_page_of_a_failed_causality_proof_opens_with_it_and_names_the_counter_example():
     said = "12 checks, 9 trials, 1 failed. future_1e9: <x> changes at AAPL 2010-03-05 when …"
     page = render(causality=said, causal=False)

@@ -11,7 +11,8 @@ from models.errors import DataError
 from tasks.lake.panel import panel_arrays
 from tasks.lake.tables import QUANTILE_COLUMNS
 from tasks.training.baseline_spec import BaselineSpec
-from tasks.training.folds import FoldRows, fit_baselines, fit_network, refit_epochs
+from tasks.training.folds import fit_baselines, fit_network, refit_epochs
+from tasks.training.inputs import FoldRows
 from tasks.training.network_spec import RecurrentSpec
 from tasks.training.spec import TrainingSpec
 from tasks.windows.plan import plan_windows

@@ -23,7 +23,8 @@ from tasks.lake.membership import Membership
 from tasks.lake.panel import PanelArrays, panel_arrays
 from tasks.lake.target_spec import TargetSpec
 from tasks.training.baseline_spec import BaselineSpec
-from tasks.training.folds import OUT_OF_FIT, FoldRows, fit_baselines, fit_network, forecast_frame
+from tasks.training.folds import OUT_OF_FIT, fit_baselines, fit_network, forecast_frame
+from tasks.training.inputs import FoldRows
 from tasks.training.network_spec import RecurrentSpec
 from tasks.training.spec import TrainingSpec
 from tasks.windows.plan import plan_windows

@@ -8,8 +8,8 @@ from functools import cached_property
 import polars as pl
 import polars.selectors as cs
 
-from tasks.features.causality.bits import KEYS, first_difference
 from tasks.features.causality.proof import Counterexample
+from tasks.lake.bits import KEYS, first_difference
 from tasks.lake.factors import adjust
 
 Build = Callable[[pl.DataFrame], pl.DataFrame]

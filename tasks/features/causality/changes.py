@@ -41,6 +41,26 @@ def bars_of_another_stock(panel: pl.DataFrame) -> pl.DataFrame:
     return panel.select(BAR)[np.concatenate(takes)]
 
 
+def made_up_bars(panel: pl.DataFrame, seed: int) -> pl.DataFrame:
+    """Returns bars that have nothing to do with one another, each symbol's about its usual price.
+
+    All are possible bars: no feature is masked because of them.
+    """
+    draw = np.random.default_rng(seed)
+    usual = panel.select(pl.col("close").fill_nan(None).median().over("symbol").fill_null(1.0))
+    level = usual.to_series().to_numpy()
+    first, last = (level * np.exp(draw.normal(0.0, 0.3, panel.height)) for _ in range(2))
+    return pl.DataFrame(
+        {
+            "open": first,
+            "high": np.maximum(first, last) * draw.uniform(1.01, 1.2, panel.height),
+            "low": np.minimum(first, last) * draw.uniform(0.8, 0.99, panel.height),
+            "close": last,
+            "volume": np.exp(draw.normal(12.0, 1.0, panel.height)),
+        }
+    )
+
+
 def with_changed_bar(panel: pl.DataFrame, row: int, draw: np.random.Generator) -> pl.DataFrame:
     """Returns the panel with one bar at another price, high above and low below the rest of it.
 

@@ -8,7 +8,7 @@
    column moves at least once: of one that never does the other checks prove nothing.
 5. `symbol_*`, `symbols_*`: symbols leave, join, swap names, take new ones. Values stay with theirs.
 
-Staying means to the bit (see `bits.py`). A check ends at its first counter-example.
+Staying means to the bit (see `tasks/lake/bits.py`). A check ends at its first counter-example.
 """
 
 from time import perf_counter

@@ -8,9 +8,9 @@ import numpy as np
 import polars as pl
 
 from tasks.features.causality import changes
-from tasks.features.causality.bits import KEYS
 from tasks.features.causality.case import Case, moved
 from tasks.features.causality.proof import Counterexample
+from tasks.lake.bits import KEYS
 
 Trials = Iterator[Counterexample | None]
 # A panel at a cutoff, and what was done to it.
