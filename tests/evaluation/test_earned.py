@@ -2,6 +2,7 @@
 
 import json
 import math
+from typing import get_args
 
 import empyrical
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from tasks.evaluation.earned import FIGURES
 from tasks.evaluation.earned.entry import Paths
 from tasks.evaluation.performance import drawdown, performance, sharpe
+from tasks.evaluation.portfolio import Mode
 from tasks.evaluation.significance import resample_dates, resample_order
 from tests.evaluation.worlds import run
 
@@ -114,14 +116,15 @@ def test_the_order_of_dates_is_what_the_weights_count():
 def test_every_portfolio_has_every_figure_with_its_interval(few):
     earned = run(*few).summary["earned"]
     assert [column["name"] for column in earned["columns"]] == list(FIGURES)
-    assert set(earned["portfolios"]) == {"long_only", "long_short", "equal_weight", "benchmark"}
+    assert set(earned["portfolios"]) == {*get_args(Mode), "benchmark"}
     for name, row in earned["portfolios"].items():
         assert set(row) == set(FIGURES)
         for figure in ("annual_return", "annual_volatility", "exposure", "beta", "alpha"):
             found = row[figure]
             assert found["low"] <= found["value"] <= found["high"], (name, figure)
     assert earned["portfolios"]["benchmark"]["beta"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    assert earned["portfolios"]["long_only"]["exposure"]["value"] == pytest.approx(1.0, abs=0.05)
+    # Cash at first: nobody trades a name until its volume and volatility are known.
+    assert 0.85 < earned["portfolios"]["long_only"]["exposure"]["value"] <= 1.0
     assert earned["portfolios"]["long_short"]["exposure"]["value"] == pytest.approx(0.0, abs=0.05)
     json.dumps(earned, allow_nan=False)
 
