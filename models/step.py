@@ -27,7 +27,7 @@ from models.losses import Objective
 from models.panel import Batch
 from models.threads import Each, side_by_side
 
-MICRO = 256  # windows in a micro-batch at most: larger ones leave the cache, small ones cost calls
+MICRO = 512  # windows in a micro-batch at most: small ones cost calls, large ones leave the caches
 
 Gradients = tuple[Tensor | None, ...]
 

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from models.device import keep_freed_memory
 from models.feed import Feed
 from models.panel import Batch, Panel
 from tests.benchmarks.meter import Meter
@@ -18,6 +19,7 @@ def main() -> None:
     """Runs one child and prints what it measured."""
     chosen = arguments(("ours", "copy"), SIZES)
     torch.set_num_threads(chosen.threads)
+    keep_freed_memory()  # as tasks/training/orders.py does before a fit
     tell(measure(chosen) if chosen.kind == "ours" else copy(chosen))
 
 

@@ -203,7 +203,7 @@ def test_torch_keeps_its_number_of_threads_even_after_an_error():
 
 @pytest.mark.parametrize(
     ("size", "sizes"),
-    [(1, [1]), (2, [1, 1]), (128, [64, 64]), (800, [200] * 4), (1024, [256] * 4)],
+    [(1, [1]), (2, [1, 1]), (128, [64, 64]), (800, [400] * 2), (1100, [275] * 4)],
 )
 def test_micro_batches_are_even_in_number_and_about_equal(size, sizes):
     batch = Batch(torch.zeros(size, 1, 1), torch.zeros(size, 1), torch.arange(size))
