@@ -65,20 +65,20 @@ def demo(root: Root = None) -> None:
     _run("train", config, None, place)
     night = _run("daily", config, None, place)
     if night:
-        _print_night(place, config, night)
+        _print_night(place, night)
 
 
 @app.command()
 def train(
     config: Config = None, root: Root = None, overrides: Overrides = None, as_of: AsOf = None
 ) -> None:
-    """Trains, evaluates and publishes a model."""
+    """Trains and evaluates a model, and asks the gate whether it becomes champion."""
     place, loaded = _place(root), _config(config, overrides)
     _check(loaded, "train", _day(as_of), place)
     _say(place)
     outcome = _run("train", loaded, _day(as_of), place)
     if outcome:
-        _print_verdict(place, loaded)
+        _print_verdict(place, outcome["model"])
         _out.print(f"Report: {outcome['report']}", soft_wrap=True)
 
 
@@ -92,7 +92,7 @@ def daily(
     _say(place)
     outcome = _run("daily", loaded, _day(as_of), place)
     if outcome:
-        _print_night(place, loaded, outcome)
+        _print_night(place, outcome)
 
 
 @app.command()
@@ -144,11 +144,29 @@ def features(
 
 @app.command()
 def models(root: Root = None, as_json: Json = False) -> None:
-    """Shows the registry: which models there are and which is champion."""
+    """Shows the registry, newest first: what the gate or a person decided, and why."""
     from flows import show
 
     rows = show.models(_existing(root))
-    _emit(rows, as_json, lambda: show.plain_table("Models", rows))
+    _emit(rows, as_json, lambda: show.model_table(rows))
+
+
+@app.command()
+def promote(
+    model: Annotated[str, typer.Argument(help="A model that `nightcast models` shows.")],
+    reason: Annotated[str, typer.Option(help="Why; kept for auditors.")] = "",
+    root: Root = None,
+) -> None:
+    """Makes a model champion by hand, whatever the gate has said; its certificate must be clean."""
+    from getpass import getuser
+
+    from flows import show
+    from flows.environment import one_run
+
+    place = _existing(root)
+    with one_run(place, f"Another run works below {place.root}; waiting for it to end."):
+        done = show.promote(place, model, reason, getuser())
+    _out.print(_plain(done), soft_wrap=True)
 
 
 @app.command()
@@ -311,10 +329,10 @@ def _run(
     return dict(result)
 
 
-def _print_night(place: Place, config: RunConfig, outcome: dict[str, Any]) -> None:
+def _print_night(place: Place, outcome: dict[str, Any]) -> None:
     from flows import show
 
-    _print_verdict(place, config)
+    _print_verdict(place, outcome["model"])
     cutoff = date.fromisoformat(outcome["cutoff"])
     _out.print(show.forecast_table(show.forecasts(place, cutoff, None, False, outcome["model"])))
     if outcome.get("published") == 0:
@@ -354,10 +372,10 @@ def _short(value: Any) -> Any:
     return f"{value:.4g}" if isinstance(value, float) else value
 
 
-def _print_verdict(place: Place, config: RunConfig) -> None:
+def _print_verdict(place: Place, model: str) -> None:
     from flows import show
 
-    _out.print(show.verdict_panel(place, config.name))
+    _out.print(show.verdict_panel(place, model))
 
 
 def _released(place: Place, symbol: str | None, day: date, reason: str) -> list[dict[str, Any]]:

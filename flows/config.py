@@ -9,6 +9,7 @@ from typing import Annotated, Any, Self, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from models.errors import UsageError, near
+from tasks.evaluation.gate_spec import GateSpec
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.features.spec import FeatureSpec
 from tasks.ingest.spec import ProviderSpec, QualitySpec, SampleSpec, UniverseSpec
@@ -48,13 +49,17 @@ class RunConfig(BaseModel):
     compute: ComputeSpec = Field(ComputeSpec(), description="Who carries out the fits.")
     baselines: BaselineSpec = Field(BaselineSpec(), description="The null models beside it.")
     evaluation: EvaluationSpec = Field(EvaluationSpec(), description="How it is judged.")
+    gate: GateSpec = Field(GateSpec(), description="How it is held against the champion.")
     tuning: TuningSpec = Field(
         TuningSpec(), description="The study of `nightcast tune`; no other run looks at it."
     )
 
     def recipe(self) -> dict[str, Any]:
-        """Returns what a model is known by: all but who computes it and what a study would try."""
-        return self.model_dump(mode="json", exclude={"compute", "tuning"})
+        """Returns what a model is known by.
+
+        That is all but who computes it, what a study would try, and whom it has to beat.
+        """
+        return self.model_dump(mode="json", exclude={"compute", "tuning", "gate"})
 
     @model_validator(mode="after")
     def _spans_outlast_the_horizon(self) -> Self:

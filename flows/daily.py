@@ -45,7 +45,7 @@ def daily(
     session = plan.session
     name_this_run(f"daily-{config.name}-{session}")
     model = champion(Lake(lake), config.name, session, now, config.universe.exchange)
-    get_run_logger().info(f"daily session={session} model={model.model} ({model.gate})")
+    get_run_logger().info(f"daily session={session} model={model.model} ({model.label})")
     known_by = recorded_clock(Lake(lake), model.model, session, now)
     run = flow_run.get_id() or ""
     prices = ingest(config, plan, lake, session, now, run, known_by=known_by)
@@ -66,10 +66,10 @@ def daily(
         root=root, bundle=model.bundle, features=features, cutoff=session, device=plan.device
     )
     added = publish_night(
-        root, lake, model.bundle, forecast, session, known_by, now, prices.members.on(session)
+        root, lake, model, forecast, session, known_by, now, prices.members.on(session)
     )
     report = write_report(
-        root, lake, f"night-{config.name}-{session}", model.bundle, session, now, forecast
+        root, lake, f"night-{config.name}-{session}", model, session, now, forecast
     )
     outcome = {
         "model": model.model,

@@ -19,7 +19,8 @@ from tasks.ingest import review
 from tasks.lake.artifacts import Artifact
 from tasks.lake.store import Lake
 from tasks.publishing.measures import in_percent
-from tasks.publishing.registry import entries, manifest_of
+from tasks.publishing.registry import entries, manifest_of, newest_of
+from tasks.publishing.registry import promote as promote_by_hand
 
 # A cell this short is not broken over two lines.
 _UNBROKEN = 20
@@ -121,7 +122,8 @@ def models(place: Place) -> list[dict[str, Any]]:
             "gate": e.gate,
             "cutoff": str(e.cutoff),
             "label_end": str(e.label_end),
-            "verdict": e.evidence["verdict"]["label"],
+            "verdict": e.verdict,
+            "reason": e.reason,
         }
         for e in reversed(entries(Lake(place.lake), _now()))
     ]
@@ -140,6 +142,12 @@ def features(kind: str | None) -> list[dict[str, Any]]:
     if kind is None:
         chosen += [row._replace(name=f"…|{row.name}") for row in catalogue.transforms()]
     return [row._asdict() for row in chosen]
+
+
+def model_table(rows: list[dict[str, Any]]) -> RenderableType:
+    """Returns the registry for people; names and training ends are in --json."""
+    short = [{k: v for k, v in row.items() if k not in ("name", "label_end")} for row in rows]
+    return plain_table("Models", short)
 
 
 def feature_table(rows: list[dict[str, Any]]) -> RenderableType:
@@ -162,6 +170,13 @@ def release(
     return rows.with_columns(pl.col("date").cast(pl.String)).to_dicts()
 
 
+def promote(place: Place, model: str, reason: str, person: str) -> str:
+    """Makes a model champion by hand and returns what was done, in a sentence."""
+    entry, before = promote_by_hand(place.root, Lake(place.lake), model, reason, person, _now())
+    succeeded = f", in place of {before.model} ({before.label})" if before else ""
+    return f"{model} is the champion of {entry.name!r} by hand{succeeded}."
+
+
 def newest_report(place: Place, as_of: date | None) -> Path:
     """Returns the path of the report written last, or of the night asked for."""
     pattern = f"night-*-{as_of}.html" if as_of else "*.html"
@@ -174,19 +189,20 @@ def newest_report(place: Place, as_of: date | None) -> Path:
     return found[-1]
 
 
-def verdict_panel(place: Place, name: str) -> RenderableType:
-    """Returns the verdict on the newest model of a name, in words."""
-    newest = [e for e in entries(Lake(place.lake), _now()) if e.name == name][-1]
-    manifest = manifest_of(place.root, newest)
+def verdict_panel(place: Place, model: str) -> RenderableType:
+    """Returns the verdict on a model, in words, and what the gate has made of it."""
+    decided = newest_of(Lake(place.lake), model, _now())
+    manifest = manifest_of(place.root, decided)
     summary = Artifact.model_validate(manifest["evaluation"]).read_json(place.root)
     lines = Text("\n").join(
         [
             Text(summary["verdict"]["sentence"], style="bold"),
             Text(summary["pays"]["sentence"]),
+            Text(f"Gate: {decided.state}: {decided.reason}"),
             *(Text(f"! {w}", style="yellow") for w in summary["warnings"]),
         ]
     )
-    title = f"Does {newest.model} ({newest.gate}) beat doing nothing?"
+    title = f"Does {model} beat doing nothing?"
     return Panel(lines, title=title, title_align="left", box=box.ROUNDED)
 
 

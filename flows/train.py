@@ -13,6 +13,7 @@ from flows.certificate.task import certify_run
 from flows.config import RunConfig
 from flows.environment import data_root
 from flows.fan_out import fan_out, require_runner
+from flows.gate import ask_gate, outcome_of
 from flows.labelled import label_features, plan_folds
 from flows.naming import name_this_run
 from flows.prices import BATCHES_AT_ONCE, ingest
@@ -21,7 +22,8 @@ from tasks.evaluation.certificate.verdict import require_clean
 from tasks.evaluation.task import evaluate_folds
 from tasks.features.task import prove_features
 from tasks.lake.task import snapshot_trials
-from tasks.publishing.task import name_model, register_model, write_bundle, write_report
+from tasks.publishing.registry import CROWNED
+from tasks.publishing.task import write_bundle, write_report
 from tasks.training.task import close_trial, open_trial, train_baselines, train_fold, train_refit
 
 
@@ -31,7 +33,7 @@ def train(
     as_of: date | None = None,
     now: datetime | None = None,
 ) -> State[Any]:
-    """Trains, evaluates and publishes a model.
+    """Trains and evaluates a model, and asks the gate whether it becomes champion.
 
     Args:
         config: What to train on what; the defaults take the embedded sample.
@@ -150,11 +152,24 @@ def train(
         survivorship=plan.survivorship,
         device=plan.device,
     )
-    model = name_model(root, bundle)
-    found = certificate.read_json(root)
-    if found["holds"]:
-        register_model(root, lake, bundle, now)
-    report = write_report(root, lake, f"model-{model}", bundle, None, now, certified_in=took)
-    require_clean(found, f"{model} (report {report})")
-    outcome = {"model": model, "cutoff": str(session), "report": str(report)}
-    return Completed(message=f"{model}; report {report}", data=outcome)
+    judged = ask_gate(
+        root=root,
+        lake=lake,
+        bundle=bundle,
+        features=features,
+        spec=config.gate,
+        evaluation=config.evaluation,
+        quality=config.quality,
+        now=now,
+    )
+    model, said = judged.model, outcome_of(judged)
+    report = write_report(root, lake, f"model-{model}", judged, None, now, certified_in=took)
+    require_clean(certificate.read_json(root), f"{model} (report {report})")
+    outcome = {
+        "model": model,
+        "cutoff": str(session),
+        "promoted": judged.event in CROWNED,
+        "gate": said,
+        "report": str(report),
+    }
+    return Completed(message=f"{model} {said} Report {report}", data=outcome)

@@ -4,7 +4,7 @@ The manifest is the bundle's. These keys are read; others are left alone:
 
     key          holds                                                          without it
     id           the model's name                                               an error
-    state        "candidate", "champion (ungated)", ...                         an error
+    state        "candidate", or "ungated" from before there was a gate         an error
     target       mapping: the fields of a TargetSpec                            an error
     features     list of feature names                                          an error
     lookback     earlier bars a window holds                                    an error
@@ -71,7 +71,7 @@ def _head(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
 
 {_text(summary["pays"]["sentence"])}
 
-- State: {_text(manifest["state"])}
+- State when made: {_text(manifest["state"])}; `nightcast models` says what became of it
 - Made: {_text(manifest.get("created_at"))}
 - Causality: {_text(causality_of(manifest))}
 - Certificate: {_text(certificate_of(manifest))}"""

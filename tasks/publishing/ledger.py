@@ -18,6 +18,7 @@ def ledger_rows(
     cutoff: date,
     known_by: datetime,
     now: datetime,
+    gate: str,
 ) -> pl.DataFrame:
     """Returns the ledger's rows for one night.
 
@@ -32,6 +33,7 @@ def ledger_rows(
         cutoff: The last session it saw.
         known_by: The clock it read the lake by.
         now: The run's instant, at which the forecast became known.
+        gate: By what the model is champion, and its verdict, such as `first, no edge`.
     """
     exchange = manifest["exchange"]
     target = TargetSpec.model_validate(manifest["target"]).published
@@ -39,7 +41,7 @@ def ledger_rows(
     tradable = now < session_open(exchange, next_session(exchange, cutoff))
     return forecast.with_columns(
         pl.lit(manifest["id"]).alias("model"),
-        pl.lit(manifest["state"]).alias("gate"),
+        pl.lit(gate).alias("gate"),
         pl.lit(target.definition).alias("target"),
         pl.lit(target.unit).alias("unit"),
         pl.lit("live" if live else "replay").alias("origin"),

@@ -5,8 +5,9 @@ from typing import Any
 
 from tasks.lake.artifacts import Artifact, TableRef
 from tasks.lake.target_spec import TargetSpec
-from tasks.publishing.registry import UNGATED
 
+# Whether it became champion was decided after it was written: the registry says so.
+CANDIDATE = "candidate"
 NOT_PROVED = "not proved when this model was trained."
 NOT_CERTIFIED = "no certificate was made when this model was trained."
 
@@ -52,7 +53,7 @@ def build_manifest(
         "id": model,
         "created_at": tables[0].known_by.isoformat(),
         "name": recipe["name"],
-        "state": UNGATED,
+        "state": CANDIDATE,
         "cutoff": str(tables[0].cutoff),
         "label_end": span["labels_by"],
         "universe": list(symbols),

@@ -10,13 +10,13 @@ from tasks.lake.artifacts import Artifact
 from tasks.lake.target_spec import TargetSpec
 from tasks.publishing.canaries import canaries_said, code_now, measured
 from tasks.publishing.manifest import causality_of, certificate_of, leaking, reproducible
+from tasks.publishing.registry import Entry
 from tasks.publishing.report import ReportMaterial
 
 LIMITS = (
     "The history was loaded after the fact: the walk-forward is point-in-time by date, while "
     "restatements made before the load are already in it.",
     "The metrics belong to the procedure over its test spans, not to the published weights.",
-    "The model is ungated: no promotion gate has judged it against its predecessor.",
     "Free data can be wrong and late. This is research software, not investment advice.",
 )
 
@@ -26,6 +26,7 @@ def report_material(
     bundle: Bundle,
     tonight: pl.DataFrame | None,
     refused: pl.DataFrame,
+    standing: Entry,
     certified_in: tuple[float, float] | None = None,
 ) -> ReportMaterial:
     """Gathers the material of one report.
@@ -36,6 +37,7 @@ def report_material(
         tonight: Rows of the ledger for one night, with `distance` and `novel` where they are
             known, or None.
         refused: rule, rows: what lies in quarantine for the model's universe.
+        standing: What the registry says of the model: champion, by what and why, or rejected.
         certified_in: seconds that the causality certificate took, and the whole run until then,
             where this run made it.
     """
@@ -51,8 +53,8 @@ def report_material(
     night = None if tonight is None or tonight.is_empty() else tonight
     day = manifest["cutoff"] if night is None else str(night["cutoff"][0])
     leak = leaking(manifest)
-    state = "refused: it leaks" if leak else f"champion ({manifest['state']})"
-    facts = _facts(manifest, refused, night)
+    state = "refused: it leaks" if leak else standing.state
+    facts = _facts(manifest, refused, night) | {"Gate": f"{standing.state}: {standing.reason}"}
     if certified_in is not None:
         seconds, whole = certified_in
         facts["Certificate made in"] = f"{seconds:.1f} s, {seconds / whole:.1%} of this run so far"

@@ -1,11 +1,22 @@
 """Which models there are, and which of them is champion.
 
 Models of one name (one configuration's `name`) follow one another: the newest champion makes the
-forecasts. Until a gate judges challengers, the newest model is champion, with the state `ungated`.
+forecasts. The gate, or a person, decides which model becomes it; every decision is a few events:
+
+    event      of which model                                        gate
+    candidate  one that came before the gate                         what it was to the champion
+    champion   one that the gate promoted                            the same
+    rejected   one that it did not                                   the same
+    manual     one that a person made champion                       manual
+    retired    the champion before                                   what it was champion by
+
+A champion whose gate is `past` stands for past nights only. Lakes from before there was a gate hold
+champions whose gate is `ungated`.
 """
 
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -13,12 +24,15 @@ from typing import Any
 import polars as pl
 
 from models.bundle import load_bundle
-from models.errors import RunError
+from models.errors import RunError, UsageError, near
 from tasks.lake.artifacts import Artifact
 from tasks.lake.calendar import next_session, session_open
+from tasks.lake.decision import Decision, not_certified
 from tasks.lake.store import Lake
 
-UNGATED = "ungated"
+UNGATED, MANUAL, PAST = "ungated", "manual", "past"
+CROWNED = ("champion", "manual")
+_BEFORE_THE_GATE = "it was entered before there was a gate, and compared with no predecessor."
 
 
 @dataclass(frozen=True)
@@ -34,38 +48,114 @@ class Entry:
     bundle: Artifact
     evidence: dict[str, Any]
 
+    @property
+    def label(self) -> str:
+        """By what it is champion and what its verdict is, such as `first, no edge`."""
+        return self.gate if self.gate == UNGATED else f"{self.gate}, {self.verdict}"
 
-def register(
-    lake: Lake, name: str, manifest: dict[str, Any], bundle: Artifact, now: datetime
+    @property
+    def verdict(self) -> str:
+        """The label of its evaluation."""
+        return str(self.evidence["verdict"]["label"])
+
+    @property
+    def state(self) -> str:
+        """What the event made of it, such as `champion (first, no edge)`."""
+        return f"champion ({self.label})" if self.event in CROWNED else self.event
+
+    @property
+    def reason(self) -> str:
+        """Why, in plain words."""
+        return str(self.evidence.get("reason", _BEFORE_THE_GATE))
+
+
+def enter(
+    lake: Lake, manifest: Mapping[str, Any], bundle: Artifact, decision: Decision, now: datetime
 ) -> int:
-    """Enters a new model as champion and returns the rows written; doing it again adds none."""
-    events = _events(lake, name, now)
-    if not events.is_empty() and events.row(-1, named=True)["model"] == manifest["id"]:
+    """Enters a judged model in one commit and returns the rows written.
+
+    The champion judged again, and a rejection for the very same reason, add none.
+    """
+    name = manifest["name"]
+    known = _of_name(lake, name, now)
+    standing = standing_champion(lake, name, now)
+    evidence = {"verdict": manifest["verdict"], **asdict(decision)}
+    model = _Judged(manifest, bundle, decision.kind)
+    before = [e for e in known if e.model == model.id]
+    if standing is not None and standing.model == model.id:
         return 0
-    row = {
-        "name": name,
-        "model": manifest["id"],
-        "event": "champion",
-        "sequence": events.height,
-        "gate": UNGATED,
-        "bundle": bundle.model_dump_json(),
-        "cutoff": date.fromisoformat(manifest["cutoff"]),
-        "label_end": date.fromisoformat(manifest["label_end"]),
-        "evidence": json.dumps({"verdict": manifest["verdict"]}),
+    if decision.kind == PAST and any(e.event in CROWNED for e in before):
+        return 0
+    if before and before[-1].event == "rejected" and before[-1].evidence == evidence:
+        return 0
+    came = {"verdict": manifest["verdict"], "reason": "it was trained and brought to the gate."}
+    rows = [model.row("candidate", came)]
+    rows += [model.row("champion" if decision.promoted else "rejected", evidence)]
+    if decision.promoted and decision.kind != PAST and standing is not None:
+        rows += [_retired(standing, model.id)]
+    return _append(lake, name, rows, len(known), now)
+
+
+def promote(
+    root: Path, lake: Lake, model: str, reason: str, person: str, now: datetime
+) -> tuple[Entry, Entry | None]:
+    """Makes a model champion by hand; returns its entry and that of the champion before.
+
+    Args:
+        root: The data root, where its bundle lies.
+        lake: Where the registry is.
+        model: Its id.
+        reason: Why; kept for auditors.
+        person: Who decides.
+        now: The instant.
+
+    Raises:
+        UsageError: No reason is given, or there is no such model.
+        RunError: It is champion already, or its causality certificate is not clean: no reason
+            makes up for that.
+    """
+    if not reason.strip():
+        raise UsageError(f"Promoting {model} needs a reason; say why with --reason.")
+    known = entries(lake, now)
+    own = [e for e in known if e.model == model]
+    if not own:
+        names = list(dict.fromkeys(e.model for e in known))
+        raise UsageError(
+            f"There is no model {model!r}.{near(model, names)} `nightcast models` shows those "
+            f"there are: {len(names)}."
+        )
+    name = own[-1].name
+    standing = standing_champion(lake, name, now)
+    if standing is not None and standing.model == model:
+        raise RunError(f"{model} is the champion of {name!r} already ({standing.label}).")
+    manifest = manifest_of(root, own[-1])
+    if distrust := not_certified(manifest):
+        raise RunError(f"{model} cannot become champion, by hand neither: {distrust}")
+    judged = [e for e in own if e.event in ("champion", "rejected", "manual")]
+    evidence = {
+        "verdict": own[-1].evidence["verdict"],
+        "reason": reason.strip(),
+        "person": person,
+        "against": None if standing is None else standing.model,
+        "judged": judged[-1].evidence if judged else None,
     }
-    return lake.append("registry", pl.DataFrame([row]), now)
+    row = _Judged(manifest, own[-1].bundle, MANUAL).row("manual", evidence)
+    rows = [row] if standing is None else [row, _retired(standing, model)]
+    _append(lake, name, rows, len(_of_name(lake, name, now)), now)
+    return _entry({**row, "name": name}), standing
 
 
 def champion(lake: Lake, name: str, cutoff: date, known_by: datetime, exchange: str) -> Entry:
     """Returns the champion of the night of `cutoff`.
 
     That is the newest model, all of whose labels had matured at the cutoff, that was champion
-    before the next session opened. A night that had none takes the newest such model of today.
+    before the next session opened. A night that had none takes the newest such model of today; or
+    one that was entered for past nights, if it was trained to a later cutoff than that.
 
     Raises:
         RunError: There is no model yet, or every model was trained beyond the cutoff.
     """
-    events = _events(lake, name, known_by)
+    events = _crowned(lake, name, known_by)
     if events.is_empty():
         raise RunError(f"There is no model named {name!r} yet; run `nightcast train` first.")
     fit = events.filter(pl.col("label_end") <= cutoff)
@@ -77,8 +167,20 @@ def champion(lake: Lake, name: str, cutoff: date, known_by: datetime, exchange: 
             f"`nightcast train --as-of {cutoff}` first, or forecast a later night."
         )
     opening = session_open(exchange, next_session(exchange, cutoff))
-    then = fit.filter(pl.col("known_at") < opening)
-    return _entry((fit if then.is_empty() else then).row(-1, named=True))
+    past = pl.col("gate") == PAST
+    regular, older = fit.filter(~past), fit.filter(past)
+    then = regular.filter(pl.col("known_at") < opening)
+    if not then.is_empty():
+        return _entry(then.row(-1, named=True))
+    if not regular.is_empty():
+        older = older.filter(pl.col("cutoff") > regular["cutoff"][-1])
+    return _entry((regular if older.is_empty() else older).row(-1, named=True))
+
+
+def standing_champion(lake: Lake, name: str, known_by: datetime) -> Entry | None:
+    """Returns the newest champion of a name, whatever night it may forecast; None without any."""
+    regular = _crowned(lake, name, known_by).filter(pl.col("gate") != PAST)
+    return None if regular.is_empty() else _entry(regular.row(-1, named=True))
 
 
 def manifest_of(root: Path, entry: Entry) -> dict[str, Any]:
@@ -89,12 +191,73 @@ def manifest_of(root: Path, entry: Entry) -> dict[str, Any]:
 def entries(lake: Lake, known_by: datetime) -> list[Entry]:
     """Returns all events, oldest first."""
     known = lake.read("registry", cutoff=None, known_by=known_by, stamps=True)
-    return [_entry(r) for r in known.sort("known_at", "commit").iter_rows(named=True)]
+    return [_entry(r) for r in known.sort("known_at", "commit", "sequence").iter_rows(named=True)]
 
 
-def _events(lake: Lake, name: str, known_by: datetime) -> pl.DataFrame:
+def newest_of(lake: Lake, model: str, known_by: datetime) -> Entry:
+    """Returns the newest decision about a model: champion, by hand too, or rejected.
+
+    Raises:
+        UsageError: Nothing was decided about a model of that id.
+    """
+    decided = [e for e in entries(lake, known_by) if e.event in (*CROWNED, "rejected")]
+    own = [e for e in decided if e.model == model]
+    if not own:
+        raise UsageError(
+            f"Nothing was decided about a model {model!r}.{near(model, [e.model for e in decided])}"
+            " `nightcast models` shows those there are."
+        )
+    return own[-1]
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """What all rows about one model share."""
+
+    manifest: Mapping[str, Any]
+    bundle: Artifact
+    gate: str
+
+    @property
+    def id(self) -> str:
+        return str(self.manifest["id"])
+
+    def row(self, event: str, evidence: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns a row of the registry without its name and sequence."""
+        return {
+            "model": self.id,
+            "event": event,
+            "gate": self.gate,
+            "bundle": self.bundle.model_dump_json(),
+            "cutoff": date.fromisoformat(self.manifest["cutoff"]),
+            "label_end": date.fromisoformat(self.manifest["label_end"]),
+            "evidence": json.dumps(evidence, allow_nan=False),
+        }
+
+
+def _retired(entry: Entry, successor: str) -> dict[str, Any]:
+    evidence = {"verdict": entry.evidence["verdict"], "reason": f"{successor} has taken its place."}
+    return {
+        **{k: getattr(entry, k) for k in ("model", "gate", "cutoff", "label_end")},
+        "event": "retired",
+        "bundle": entry.bundle.model_dump_json(),
+        "evidence": json.dumps(evidence),
+    }
+
+
+def _append(lake: Lake, name: str, rows: list[dict[str, Any]], count: int, now: datetime) -> int:
+    numbered = [{**row, "name": name, "sequence": count + n} for n, row in enumerate(rows)]
+    return lake.append("registry", pl.DataFrame(numbered), now)
+
+
+def _of_name(lake: Lake, name: str, known_by: datetime) -> list[Entry]:
+    return [e for e in entries(lake, known_by) if e.name == name]
+
+
+def _crowned(lake: Lake, name: str, known_by: datetime) -> pl.DataFrame:
     known = lake.read("registry", cutoff=None, known_by=known_by, stamps=True)
-    return known.filter((pl.col("name") == name) & (pl.col("event") == "champion")).sort("sequence")
+    mine = (pl.col("name") == name) & pl.col("event").is_in(CROWNED)
+    return known.filter(mine).sort("sequence")
 
 
 def _entry(row: dict[str, Any]) -> Entry:

@@ -23,7 +23,7 @@ from tasks.publishing.manifest import build_manifest
 from tasks.publishing.material import report_material
 from tasks.publishing.measures import in_percent
 from tasks.publishing.novelty import unlike_training, with_novelty
-from tasks.publishing.registry import register
+from tasks.publishing.registry import Entry, manifest_of
 from tasks.publishing.report import render_report
 
 _SCORE_DIGITS = 4
@@ -77,23 +77,6 @@ def write_bundle(
     return write_artifact(root, "bundle", key, fill, parents)
 
 
-def name_model(root: Path, bundle: Artifact) -> str:
-    """Returns the id of the model in a bundle."""
-    return str(load_bundle(root / bundle.uri).manifest["id"])
-
-
-@task(
-    name="register",
-    task_run_name="register",
-    **WRITES_TO_LAKE,
-)
-def register_model(root: Path, lake: str, bundle: Artifact, now: datetime) -> str:
-    """Enters the bundle into the registry as champion and returns the model's id."""
-    manifest = load_bundle(root / bundle.uri).manifest
-    register(Lake(lake), manifest["name"], manifest, bundle, now)
-    return str(manifest["id"])
-
-
 @task(
     name="publish",
     task_run_name="publish {cutoff}",
@@ -102,7 +85,7 @@ def register_model(root: Path, lake: str, bundle: Artifact, now: datetime) -> st
 def publish_night(
     root: Path,
     lake: str,
-    bundle: Artifact,
+    model: Entry,
     forecast: Artifact,
     cutoff: date,
     known_by: datetime,
@@ -114,7 +97,7 @@ def publish_night(
     Members of the universe without a forecast are named, each with the reason, and so are
     forecasts for symbols that look unlike anything the model was fitted on.
     """
-    manifest = load_bundle(root / bundle.uri).manifest
+    manifest = manifest_of(root, model)
     made = forecast.frame(root)
     left_out = [s for s in members if s not in set(made["symbol"])]
     reasons = not_forecast(Lake(lake), left_out, cutoff, known_by)
@@ -124,7 +107,7 @@ def publish_night(
     odd = unlike_training(made)
     if odd:
         get_run_logger().warning(odd)
-    rows = ledger_rows(made, manifest, cutoff, known_by, now)
+    rows = ledger_rows(made, manifest, cutoff, known_by, now, model.label)
     return Lake(lake).append("forecasts", rows, now)
 
 
@@ -133,7 +116,7 @@ def write_report(
     root: Path,
     lake: str,
     name: str,
-    bundle: Artifact,
+    standing: Entry,
     cutoff: date | None,
     now: datetime,
     forecast: Artifact | None = None,
@@ -147,19 +130,19 @@ def write_report(
         root: The data root.
         lake: The lake's address.
         name: The report's file name without ending.
-        bundle: The model it is about.
+        standing: The model it is about, and what the registry says of it.
         cutoff: The night whose forecasts it shows; None shows the model alone.
         now: The run's instant.
         forecast: The night's forecast as it was made, which says what looks unlike training.
         certified_in: Seconds that the causality certificate took, and the whole run until then.
     """
-    opened = load_bundle(root / bundle.uri)
+    opened = load_bundle(root / standing.bundle.uri)
     model, main = opened.manifest["id"], opened.manifest["target"]["horizon"]
     tonight = None if cutoff is None else published(Lake(lake), model, cutoff, now, main)
     if tonight is not None and forecast is not None:
         tonight = with_novelty(tonight, forecast.frame(root))
     refused = _lost(lake, opened.manifest, now)
-    material = report_material(root, opened, tonight, refused, certified_in)
+    material = report_material(root, opened, tonight, refused, standing, certified_in)
     target = root / "reports" / f"{name}.html"
     target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_name(f".{name}-{uuid4().hex[:8]}")

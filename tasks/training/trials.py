@@ -39,8 +39,7 @@ def describe_trial(
         windows: Summary of the windows artifact; the walk-forward's test spans are the evaluation
             span.
     """
-    spec = {k: v for k, v in recipe.items() if k not in _NOT_TRIED}
-    spec["training"] = {k: v for k, v in recipe["training"].items() if k not in ("seeds", "device")}
+    spec = _tried(recipe)
     universe = digest_text(list(symbols))
     target = TargetSpec(**recipe["target"]).name
     tests = [fold["spans"]["test"] for fold in windows["folds"] if "tested" not in fold]
@@ -54,6 +53,11 @@ def describe_trial(
     }
 
 
+def specification(recipe: dict[str, Any]) -> str:
+    """Returns the digest of what shapes a forecast: equal for refreshes of one specification."""
+    return digest_text(_tried(recipe))
+
+
 def count_trial(lake: Lake, trial: dict[str, Any], now: datetime) -> int:
     """Enters a trial as started unless it is counted already; returns the rows written."""
     known = lake.read("trials", cutoff=None, known_by=now)
@@ -65,6 +69,12 @@ def count_trial(lake: Lake, trial: dict[str, Any], now: datetime) -> int:
 def complete_trial(lake: Lake, trial: dict[str, Any], scored: dict[str, Any], now: datetime) -> int:
     """Completes a trial with `score` and daily `returns`; returns the rows written."""
     return lake.append("trials", _row({**trial, "status": "completed", **scored}), now)
+
+
+def _tried(recipe: dict[str, Any]) -> dict[str, Any]:
+    spec = {k: v for k, v in recipe.items() if k not in _NOT_TRIED}
+    spec["training"] = {k: v for k, v in recipe["training"].items() if k not in ("seeds", "device")}
+    return spec
 
 
 def _row(values: dict[str, Any]) -> pl.DataFrame:

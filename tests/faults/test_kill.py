@@ -24,7 +24,7 @@ MOMENTS = {
         "train name=", "fetch done", "features begins", "features done", "windows begins",
         "count trial", "fold 0 seed 0: epoch=2/", "fold 1 seed 0: epoch=1/", "baselines begins",
         "evaluation begins", "close trial", "refit begins", "refit done", "bundle begins",
-        "register", "report model",
+        "gate model=", "report model",
     ),
     DAILY: (
         "daily session=", "fetch done", "features begins", "features done", "forecast begins",

@@ -1,5 +1,6 @@
 """What a whole run makes of its causality certificate, clean and not."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,9 @@ def test_a_leaking_run_fails_by_the_leaks_name_and_keeps_all_but_the_promotion(
     assert leaking.state.is_failed()
     with pytest.raises(Exception, match=r"not clean: .*fit inputs: the .* of fold 0 change"):
         leaking.state.result()
-    assert read(tmp_path, "registry").is_empty()
+    decided = read(tmp_path, "registry").sort("sequence")
+    assert decided["event"].to_list() == ["candidate", "rejected"]
+    assert "certificate is not clean: " in json.loads(decided["evidence"][1])["reason"]
     assert read(tmp_path, "trials")["status"].to_list() == ["completed"]
     (bundle,) = bundles(tmp_path)
     assert not bundle.manifest["certificate"]["holds"]

@@ -11,7 +11,7 @@ import torch
 
 from flows.cli import main
 from tasks.lake.store import Lake
-from tests.flows.tiny import LAST, SYMBOLS, TRAINED_TO, forecasts, random_walks
+from tests.flows.tiny import LAST, SYMBOLS, TRAINED_TO, forecasts, random_walks, read
 from tests.lake.frames import at, bars
 
 
@@ -169,12 +169,41 @@ def test_one_symbol_and_one_night_can_be_asked_for(nightcast, trained):
     assert f"No forecast was published for {TRAINED_TO}; the newest night is {LAST}." in error
 
 
-def test_models_names_the_champion_and_says_that_no_gate_judged_it(nightcast, trained):
-    (model,) = json.loads(nightcast("models", "--root", trained.root, "--json")[1])
-    assert model["model"] == trained.train.outcome["model"]
-    assert (model["event"], model["gate"]) == ("champion", "ungated")
+def test_models_names_the_champion_and_says_why_it_is_champion(nightcast, trained):
+    model, candidate = json.loads(nightcast("models", "--root", trained.root, "--json")[1])
+    assert model["model"] == candidate["model"] == trained.train.outcome["model"]
+    assert (model["event"], model["gate"]) == ("champion", "first")
+    assert model["reason"].startswith("there was no champion; its own verdict is ")
+    assert (candidate["event"], candidate["gate"]) == ("candidate", "first")
     assert model["cutoff"] == str(TRAINED_TO)
     assert model["label_end"] <= model["cutoff"]
+    _, table, _ = nightcast("models", "--root", trained.root)
+    assert "champion" in table
+    assert "first" in table
+
+
+@pytest.mark.parametrize(
+    ("changed", "code", "said"),
+    [
+        ((), 2, "needs a reason; say why with --reason."),
+        (("--reason", " "), 2, "needs a reason"),
+        (("--reason", "x"), 1, "is the champion of 'tiny' already (first, "),
+    ],
+)
+def test_a_promotion_without_a_reason_or_a_need_is_refused(nightcast, trained, changed, code, said):
+    asked = "promote", trained.train.outcome["model"], "--root", trained.root
+    ended, out, error = nightcast(*asked, *changed)
+    assert (ended, out) == (code, "")
+    assert said in error
+    assert len(read(trained.root, "registry")) == 2
+
+
+def test_a_promotion_of_an_unknown_model_offers_the_near_one(nightcast, trained):
+    model = trained.train.outcome["model"]
+    asked = "promote", model[:-1] + "_", "--root", trained.root, "--reason", "x"
+    code, _, error = nightcast(*asked)
+    assert code == 2
+    assert f"There is no model '{model[:-1]}_'. Did you mean '{model}'?" in error
 
 
 def test_quarantine_shows_each_refused_bar_with_rule_and_value(nightcast, dirty):

@@ -216,3 +216,10 @@ def test_sectors_that_nothing_names_are_refused():
     assert load_config(None, ["network.covariates=['exchange']"]).network.covariates == (
         "exchange",
     )
+
+
+def test_whom_a_model_has_to_beat_is_no_part_of_what_it_is():
+    strict = load_config(None, ["gate.margin_loss=0", "gate.measure=ic"])
+    assert (strict.gate.margin_loss, strict.gate.measure) == (0.0, "ic")
+    assert strict.recipe() == RunConfig().recipe()
+    assert "gate.margin_losses: there is no such key" in complaint("gate.margin_losses=0")

@@ -9,8 +9,8 @@ from models.errors import DataError, UsageError
 from tasks.lake.calendar import sessions
 from tasks.lake.store import Lake
 from tasks.publishing.ledger import ledger_rows
-from tasks.publishing.registry import register
-from tests.publishing.nights import bundle_of, forecast, manifest
+from tasks.publishing.registry import enter
+from tests.publishing.nights import FIRST, GATE, bundle_of, forecast, manifest
 
 NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 LAST = date(2013, 3, 1)
@@ -28,9 +28,9 @@ def plan(tmp_path, kind="daily", as_of=None, *overrides, now=NOW):
 def publish(tmp_path, *cutoffs, name="sample", model="m"):
     """Enters a model of that name and its forecasts of these nights."""
     lake = Lake(tmp_path / "lake")
-    register(lake, name, manifest(model, "2012-12-03"), bundle_of(model), NOW)
+    enter(lake, manifest(model, "2012-12-03", name=name), bundle_of(model), FIRST, NOW)
     for cutoff in cutoffs:
-        rows = ledger_rows(forecast(), manifest(model), cutoff, NOW, NOW)
+        rows = ledger_rows(forecast(), manifest(model), cutoff, NOW, NOW, GATE)
         lake.append("forecasts", rows, NOW)
 
 

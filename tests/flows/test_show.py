@@ -10,7 +10,7 @@ def shown(*further, **changes):
     row = {
         "rank": 1, "symbol": "AAA", "score": 0.5, "mean": 0.0123, "q05": -0.25, "q50": 0.01,
         "q95": 0.31, "horizon": 5,
-        "cutoff": date(2024, 1, 2), "model": "m", "gate": "ungated", "origin": "live",
+        "cutoff": date(2024, 1, 2), "model": "m", "gate": "first, no edge", "origin": "live",
         "tradable": True, "target": "open_to_open", "unit": "log_return",
     }  # fmt: skip
     console = Console(width=160)
@@ -21,7 +21,7 @@ def shown(*further, **changes):
 
 def test_log_returns_are_shown_in_per_cent():
     text = shown()
-    assert "(ungated) · 5 session(s) from the next open · tradable" in text
+    assert "(first, no edge) · 5 session(s) from the next open · tradable" in text
     assert "forecast % " in text
     assert "+1.230 -25.00 … +31.00" in text
 

@@ -221,7 +221,8 @@ def make_material(symbols: list[str], count: int = 500, **changes: Any) -> Repor
         "forecasts": make_forecasts(symbols, days[-1]),
         "target": TargetSpec(),
         "model": {
-            "id": "gru-4f1c9a", "state": "champion (ungated)", "trained through": "2009-10-30",
+            "id": "gru-4f1c9a", "state": "champion (first, no edge)",
+            "trained through": "2009-10-30",
         },
         "notes": ["History was loaded after the fact: later restatements are already in it."],
         "card": "# Model card\n\n| metric | value |\n|---|---|\n| ic | 0.012 |\n",

@@ -5,15 +5,20 @@ from typing import Any
 import polars as pl
 
 from tasks.lake.artifacts import Artifact
+from tasks.lake.decision import Decision
 from tasks.lake.tables import QUANTILE_COLUMNS
+
+GATE = "first, no edge"
+FIRST = Decision(True, "first", "there was no champion.")
 
 
 def manifest(
-    model: str, label_end: str = "2013-11-20", cutoff: str | None = None
+    model: str, label_end: str = "2013-11-20", cutoff: str | None = None, name: str = "sample"
 ) -> dict[str, Any]:
     return {
         "id": model,
-        "state": "ungated",
+        "name": name,
+        "state": "candidate",
         "exchange": "XNYS",
         "cutoff": cutoff or label_end,
         "label_end": label_end,

@@ -10,7 +10,7 @@ from tests.publishing.material import interval, make_summary
 
 def manifest(**changes: Any) -> dict[str, Any]:
     values = {
-        "id": "gru-4f1c9a", "state": "champion (ungated)", "created_at": "2026-11-20T22:10:04Z",
+        "id": "gru-4f1c9a", "state": "candidate", "created_at": "2026-11-20T22:10:04Z",
         "universe": {"provider": "sample", "symbols": ["AAPL", "IBM", "MSFT"]},
         "train_span": {"first": "2000-10-02", "last": "2012-11-30", "rows": 9_012},
         "target": {"kind": "open_to_open", "horizon": 1},
@@ -30,7 +30,8 @@ def rendered(card: str) -> str:
 def test_card_states_what_the_model_is_and_what_it_was_made_from():
     html = rendered(write_card(manifest(), make_summary()))
     for told in (
-        "gru-4f1c9a", "champion (ungated)", "AAPL, IBM, MSFT", "2012-11-30", "open_to_open",
+        "gru-4f1c9a", "candidate; <code>nightcast models</code> says what became of it",
+        "AAPL, IBM, MSFT", "2012-11-30", "open_to_open",
         "126 bars", "<code>macd(12,26,9)</code>", "cell = gru", "at most 20,000 windows",
         "Seeds: 0, 1, 2", "table = bars", "known_by = 2026-11-20T22:10:04Z", "torch = 2.13.0",
     ):  # fmt: skip

@@ -13,7 +13,7 @@ from tasks.publishing.ledger import (
     recorded_clock,
 )
 from tests.lake.frames import at, bars
-from tests.publishing.nights import forecast, manifest
+from tests.publishing.nights import GATE, forecast, manifest
 
 # Thanksgiving was Thursday 28 November 2013; Friday the 29th closed at 18:00 UTC instead of 21:00.
 WEDNESDAY, FRIDAY, MONDAY = date(2013, 11, 27), date(2013, 11, 29), date(2013, 12, 2)
@@ -25,7 +25,7 @@ def utc(day, hour, minute=0, second=0):
 
 def rows_of(cutoff, now, made=None, model="m"):
     rows = forecast() if made is None else made
-    return ledger_rows(rows, manifest(model), cutoff, known_by=now, now=now)
+    return ledger_rows(rows, manifest(model), cutoff, known_by=now, now=now, gate=GATE)
 
 
 @pytest.mark.parametrize(
@@ -54,11 +54,11 @@ def test_a_forecast_is_live_on_its_own_night_and_tradable_until_the_next_open(
 
 def test_a_row_says_what_was_forecast_by_which_model_from_which_clock():
     read, said = utc(27, 21), utc(28, 9)
-    rows = ledger_rows(forecast(), manifest("m"), WEDNESDAY, known_by=read, now=said)
+    rows = ledger_rows(forecast(), manifest("m"), WEDNESDAY, read, said, "refresh, edge")
     assert dict(rows.schema) == dict(FORECASTS.columns)
     first = rows.row(0, named=True)
     assert (first["symbol"], first["rank"], first["mean"], first["q05"]) == ("A", 1, 0.01, -0.01)
-    assert (first["model"], first["gate"], first["cutoff"]) == ("m", "ungated", WEDNESDAY)
+    assert (first["model"], first["gate"], first["cutoff"]) == ("m", "refresh, edge", WEDNESDAY)
     assert (first["target"], first["horizon"], first["unit"]) == ("open_to_open", 5, "log_return")
     assert first["known_by"] == read
     assert rows.row(1, named=True)["q05"] is None
@@ -140,7 +140,9 @@ def test_members_without_a_forecast_are_told_with_the_reason(tmp_path):
 def test_a_row_says_what_its_target_is_and_in_which_unit():
     target = {"kind": "open_to_open", "horizon": 5, "excess": "universe", "form": "rank"}
     made = manifest("m") | {"target": target}
-    rows = ledger_rows(forecast(), made, WEDNESDAY, known_by=utc(27, 21), now=utc(27, 21))
+    rows = ledger_rows(
+        forecast(), made, WEDNESDAY, known_by=utc(27, 21), now=utc(27, 21), gate=GATE
+    )
     assert set(rows.select("target", "unit", "horizon").rows()) == {
         ("open_to_open, excess over universe, rank", "rank", 5)
     }
@@ -148,7 +150,9 @@ def test_a_row_says_what_its_target_is_and_in_which_unit():
 
 def test_a_return_over_volatility_stands_in_the_ledger_as_the_return_that_was_published():
     over = manifest("m") | {"target": {"horizon": 5, "scale": "volatility"}}
-    rows = ledger_rows(forecast(), over, WEDNESDAY, known_by=utc(27, 21), now=utc(27, 21))
+    rows = ledger_rows(
+        forecast(), over, WEDNESDAY, known_by=utc(27, 21), now=utc(27, 21), gate=GATE
+    )
     assert set(rows["target"]) == {"open_to_open"}
     assert set(rows["unit"]) == {"log_return"}
 

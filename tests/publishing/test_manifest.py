@@ -8,12 +8,18 @@ from models.bundle import Bundle
 from tasks.lake.artifacts import Artifact, TableRef, write_artifact, write_frames
 from tasks.publishing.manifest import build_manifest, causality_of, certificate_of, leaking
 from tasks.publishing.material import report_material
+from tasks.publishing.registry import Entry
 from tests.publishing import material
 
 CUTOFF = date(2012, 11, 30)
 PROOF = {"holds": True, "sentence": "12 checks, 1,640 trials, no feature saw the future."}
 CERTIFICATE = {"holds": True, "sentence": "10 checks, 340 trials, nothing came from the future."}
 
+STANDING = Entry(
+    "sample", "gru-h1-20121130", "champion", "first", CUTOFF, CUTOFF,
+    Artifact(kind="bundle", key="k", uri="", sha256="0", rows=1),
+    {"verdict": {"label": "no edge"}, "reason": "there was no champion."},
+)  # fmt: skip
 LOOKS = {"mean": [0.0], "axes": [[1.0]], "variances": [1.0], "rest": 0.001, "threshold": 3.5}
 
 
@@ -107,12 +113,13 @@ def test_the_report_is_told_whether_the_proof_held(
         # As in bundles from before there were proofs.
         del values["causality"], values["certificate"]
     bundle = Bundle(values, weights=[], card="", sha256="0")
-    made = report_material(tmp_path, bundle, None, refused=material.make_curves().clear())
+    made = report_material(tmp_path, bundle, None, material.make_curves().clear(), STANDING)
     assert made.causal is causal
     assert made.causality == causality_of(bundle.manifest)
     assert made.certificate == certificate_of(bundle.manifest)
-    state = "refused: it leaks" if causal is False else "champion (ungated)"
+    state = "refused: it leaks" if causal is False else "champion (first, no edge)"
     assert made.model["state"] == state
+    assert made.facts["Gate"] == "champion (first, no edge): there was no champion."
 
 
 def test_the_report_says_what_share_of_the_run_the_certificate_took(
@@ -120,7 +127,7 @@ def test_the_report_says_what_share_of_the_run_the_certificate_took(
 ):
     bundle = Bundle(manifest(evaluation, PROOF), weights=[], card="", sha256="0")
     refused = material.make_curves().clear()
-    made = report_material(tmp_path, bundle, None, refused, certified_in=(3.0, 40.0))
+    made = report_material(tmp_path, bundle, None, refused, STANDING, certified_in=(3.0, 40.0))
     assert made.facts["Certificate made in"] == "3.0 s, 7.5% of this run so far"
-    later = report_material(tmp_path, bundle, None, refused)
+    later = report_material(tmp_path, bundle, None, refused, STANDING)
     assert "Certificate made in" not in later.facts

@@ -1,7 +1,7 @@
 import pytest
 
 from tasks.lake.store import Lake
-from tasks.training.trials import complete_trial, count_trial, describe_trial
+from tasks.training.trials import complete_trial, count_trial, describe_trial, specification
 from tests.lake.frames import at
 
 RECIPE = {
@@ -90,6 +90,13 @@ def test_another_universe_is_another_trial_and_later_sessions_are_not():
     assert trial(symbols=("A", "B", "C"))["trial"] != trial()["trial"]
     later = {"folds": [{"spans": {"test": {"start": "2016-01-04", "end": "2016-06-30"}}}]}
     assert trial(windows=later)["trial"] == trial()["trial"]
+
+
+def test_a_specification_is_that_of_its_trials_whatever_the_universe():
+    digest = specification(RECIPE)
+    assert digest == trial()["spec"] == trial(symbols=("A", "B", "C"))["spec"]
+    assert specification(changed("training.seeds", [5])) == digest
+    assert specification(changed("network.hidden", 16)) != digest
 
 
 def statuses(lake, minute):
