@@ -35,7 +35,7 @@ bench: install
 	$(BIN)/python -m tests.benchmarks.training --json
 	$(BIN)/python -m tests.benchmarks.portfolio --json
 
-# Recall and false alarms of the certificate, for the reports; after a change of what it tries.
+# Recall and false alarms of the proofs, for the reports; after a change of what they try.
 canaries: install
 	$(BIN)/python -m tests.faults.canaries.measure
 

@@ -1,7 +1,8 @@
-"""How good the certificate is at its work: leaks planted in the code of which it noticed so many.
+"""How good the proofs are at their work: leaks planted in the code, and how many were noticed.
 
 The figures are those of a run of `tests/faults/canaries/measure.py` and belong to the code that it
-ran on.
+ran on. The certificate is tried by leaks, and what the evaluation makes of counted trials by the
+best of many trials without skill.
 """
 
 import json
@@ -13,11 +14,17 @@ from tasks.lake.cachekey import code_digest
 
 FILE = "canaries.json"
 _CERTIFICATE = "flows.certificate.certify"
+_SELECTION = "tasks.evaluation.trials"
 
 
 def code_now() -> str:
     """Returns the digest of the certificate's code and of all code that it tries."""
     return code_digest(_CERTIFICATE)
+
+
+def selection_code_now() -> str:
+    """Returns the digest of the code that allows for the count of trials."""
+    return code_digest(_SELECTION)
 
 
 def measured() -> dict[str, Any]:
@@ -27,11 +34,29 @@ def measured() -> dict[str, Any]:
 
 
 def canaries_said(found: Mapping[str, Any], code: str) -> str:
-    """Returns recall and false alarms in words, and whether they are of other code."""
+    """Returns the certificate's recall and false alarms, and whether they are of other code."""
     said = (
         f"{found['noticed']} of {found['planted']} planted leaks noticed, {found['alarms']} alarms "
         f"in {found['sound']} sound worlds"
     )
     if found["missed"]:
         said += f"; missed: {', '.join(found['missed'])}"
-    return said if found["code"] == code else f"{said}; measured on other code than this"
+    return _of(said, found["code"], code)
+
+
+def selection_said(found: Mapping[str, Any], code: str) -> str:
+    """Returns in how many worlds a search on noise finds something, with the defect and without."""
+    part = found["selection"]
+    sound, planted, allowed = part["sound"], part["planted"], part["allowed"]
+    noticed = "noticed" if planted > allowed else "missed"
+    alarm = "no alarm" if sound <= allowed else "an alarm"
+    said = (
+        f"the best of {part['searched']} trials of noise is called significant in {sound:.1%} of "
+        f"{part['worlds']} worlds ({allowed:.1%} allowed: {alarm}), and in {planted:.1%} where "
+        f"the count of trials is forgotten ({noticed})"
+    )
+    return _of(said, part["code"], code)
+
+
+def _of(said: str, measured_on: str, code: str) -> str:
+    return said if measured_on == code else f"{said}; measured on other code than this"

@@ -8,7 +8,13 @@ import polars as pl
 from models.bundle import Bundle
 from tasks.lake.artifacts import Artifact
 from tasks.lake.target_spec import TargetSpec
-from tasks.publishing.canaries import canaries_said, code_now, measured
+from tasks.publishing.canaries import (
+    canaries_said,
+    code_now,
+    measured,
+    selection_code_now,
+    selection_said,
+)
 from tasks.publishing.manifest import causality_of, certificate_of, leaking, reproducible
 from tasks.publishing.registry import Entry
 from tasks.publishing.report import ReportMaterial
@@ -95,6 +101,7 @@ def _facts(
         "Windows in an epoch": "all" if drawn is None else f"at most {drawn}, drawn by seed",
         "Reproducible": reproducible(training),
         "Certificate tried by": canaries_said(measured(), code_now()),
+        "Deflation tried by": selection_said(measured(), selection_code_now()),
         "Device": str(manifest["fingerprint"].get("device", "–")),
         "Lake known by": manifest["tables"][0]["known_by"],
     }

@@ -15,6 +15,7 @@ from tests.benchmarks.children import run_benchmark
 from tests.benchmarks.daily_scores import daily_ics, mean_interval, paired
 from tests.benchmarks.random_walks import names, walks
 from tests.benchmarks.scores_table import score_lines
+from tests.benchmarks.trivial import portfolios, scores, signals
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +24,10 @@ def file(tmp_path_factory):
     symbols, days = 6, 700
     bars = walks(symbols, days)
     factor = np.where(np.arange(days) < 100, 2.0, 1.0)
-    first = date(2000, 1, 3)
     frame = pl.DataFrame(
         {
             "symbol": np.repeat(names(symbols), days),
-            "date": [first + timedelta(days=i) for i in range(days)] * symbols,
+            "date": DATES * symbols,
             **{name: (bars[name] * factor).ravel() for name in ("open", "high", "low", "close")},
             "adj_close": bars["close"].ravel(),
             "volume": (bars["volume"] / factor).ravel(),
@@ -38,8 +38,11 @@ def file(tmp_path_factory):
     return path
 
 
+DATES = [date(2000, 1, 3) + timedelta(days=number) for number in range(700)]
+
+
 def day(number):
-    return str(date(2000, 1, 3) + timedelta(days=number))
+    return str(DATES[number])
 
 
 def test_bars_are_adjusted_by_adj_close(file):
@@ -142,6 +145,45 @@ def test_scores_are_told_with_four_digits():
     medians = {"last.ic.mean": 0.01, "last.ic.low": -0.002, "last.ic.high": 0.02, "days": 7.0}
     report = {"results": {"gru": {"medians": medians}, "other": {"medians": None}}}
     assert score_lines(report) == ["gru: last.ic +0.0100 [-0.0020, +0.0200]"]
+
+
+def test_trivial_signals_score_what_numpy_says():
+    close = np.exp(np.cumsum(0.02 * np.random.default_rng(6).standard_normal((700, 25)), axis=0))
+    panel = pl.concat(
+        pl.DataFrame({"symbol": f"S{n:02d}", "date": DATES, "close": close[:, n]})
+        for n in range(25)
+    )
+    rules = signals(panel)
+    ahead = {"5-day reversal": 2, "12-1 momentum": 2, "1-day reversal": 1}
+    for name, (near, far) in {
+        "5-day reversal": (0, 5), "12-1 momentum": (21, 252), "1-day reversal": (0, 1)
+    }.items():  # fmt: skip
+        sign, days = (1 if near else -1), range(far, 700 - ahead[name])
+        each = [
+            np.corrcoef(
+                sign * close[t - near] / close[t - far],
+                close[t + ahead[name]] / close[t + ahead[name] - 1],
+            )[0, 1]
+            for t in days
+        ]
+        found = scores(rules[name])
+        assert found["ic"][0] == pytest.approx(np.mean(each), abs=5.1e-5)
+        assert (found["dates"], found["rows"]) == (len(days), 25 * len(days))
+        assert found["ic"][1] < found["ic"][0] < found["ic"][2]
+
+
+def test_equal_weights_bought_once_earn_what_the_shares_do(file):
+    bars = read_adjusted(file)
+    first, last = DATES[600], DATES[650]
+    closes = bars.pivot(on="symbol", index="date", values="close").sort("date").drop("date")
+    closed = closes.to_numpy()[600:651]
+    # Shares follow from the close of the first session; they are there at the close of the second.
+    worth = (closed[1:] / closed[0]).mean(axis=1)
+    returns = worth[1:] / worth[:-1] - 1
+    expected = returns.mean() / returns.std(ddof=1) * np.sqrt(252)
+    found = portfolios(bars, first, last)
+    assert (found["dates"], found["names"]) == (51, 6)
+    assert found["sharpe"][0] == pytest.approx(expected, rel=2e-3)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tasks.publishing.canaries import canaries_said
+from tasks.publishing.canaries import canaries_said, selection_said
 
 FOUND = {"code": "a", "planted": 28, "noticed": 28, "missed": [], "sound": 20, "alarms": 0}
 
@@ -17,3 +17,25 @@ FOUND = {"code": "a", "planted": 28, "noticed": 28, "missed": [], "sound": 20, "
 )
 def test_recall_and_alarms_are_said_with_what_was_missed_and_on_which_code(changes, code, said):
     assert re.search(f"{said}$", canaries_said(FOUND | changes, code))
+
+
+SEARCH = {
+    "code": "a", "canaries": ["x"], "worlds": 400, "searched": 20, "allowed": 0.0718,
+    "sound": 0.0025, "planted": 0.64,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("changes", "code", "said"),
+    [
+        (
+            {},
+            "a",
+            r"in 0\.2% of 400 worlds \(7\.2% allowed: no alarm\), and in 64\.0% .* \(noticed\)",
+        ),
+        ({"sound": 0.08}, "a", r"8\.0% of 400 worlds \(7\.2% allowed: an alarm\).* \(noticed\)"),
+        ({"planted": 0.07}, "b", r"\(missed\); measured on other code than this"),
+    ],
+)
+def test_the_search_on_noise_is_said_with_what_its_level_allows(changes, code, said):
+    assert re.search(f"{said}$", selection_said({"selection": SEARCH | changes}, code))

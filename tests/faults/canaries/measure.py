@@ -1,9 +1,12 @@
-"""Plants every canary, certifies sound worlds, and keeps what was noticed for the reports.
+"""Plants every canary, judges sound worlds, and keeps what was noticed for the reports.
 
-`python -m tests.faults.canaries.measure` writes `tasks/publishing/canaries.json`, with the digest
-of the code that it was measured on: a report of other code says that it was.
+`python -m tests.faults.canaries.measure` writes `tasks/publishing/canaries.json`, with the digests
+of the code that it was measured on: a report of other code says that it was. The certificate's part
+takes minutes, that of the search among many trials (`selection.py`) seconds; naming one of the two
+measures it alone and keeps what the file says of the other.
 """
 
+import argparse
 import json
 import sys
 import tempfile
@@ -14,7 +17,8 @@ import pytest
 
 from flows.certificate.certify import certify
 from tasks.evaluation.certificate.verdict import Certificate
-from tasks.publishing.canaries import FILE, code_now
+from tasks.publishing.canaries import FILE, code_now, measured, selection_code_now
+from tests.faults.canaries import selection
 from tests.faults.canaries.defects import CANARIES, with_levels
 from tests.faults.canaries.market import train
 
@@ -46,7 +50,25 @@ def noticed(name: str, certificate: Certificate) -> bool:
     return CANARIES[name].check in failed(certificate)
 
 
-def measure() -> dict[str, object]:
+def of_selection() -> dict[str, object]:
+    """The section on the search among many trials: shares of worlds called significant."""
+    sound = selection.share_called_significant()
+    with pytest.MonkeyPatch.context() as patch:
+        selection.best_of_many_without_deflation(patch)
+        planted = selection.share_called_significant()
+    return {
+        "code": selection_code_now(),
+        "canaries": [selection.best_of_many_without_deflation.__name__],
+        "worlds": selection.WORLDS,
+        "searched": selection.SEARCHED,
+        "allowed": round(selection.ALLOWED, 4),
+        "sound": sound,
+        "planted": planted,
+    }
+
+
+def of_certificate() -> dict[str, object]:
+    """The section on the certificate, which is the file's outermost."""
     missed, tried, alarms = [], 0, 0
     with tempfile.TemporaryDirectory() as folder:
         for name in CANARIES:
@@ -69,7 +91,21 @@ def measure() -> dict[str, object]:
     }
 
 
-if __name__ == "__main__":
-    text = json.dumps(measure(), indent=2) + "\n"
+PARTS = {"certificate": of_certificate, "selection": lambda: {"selection": of_selection()}}
+
+
+def main(given: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("part", nargs="?", choices=PARTS, help="what to measure; both by default")
+    part = parser.parse_args(given).part
+    found = measured()
+    for name, measure in PARTS.items():
+        if part in (None, name):
+            found |= measure()
+    text = json.dumps(found, indent=2) + "\n"
     Path(str(files("tasks.publishing").joinpath(FILE))).write_text(text)
     sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,4 +1,4 @@
-"""Every planted leak is noticed by the certificate, and sound code raises no alarm."""
+"""Every planted defect is noticed by what is meant for it, and sound code raises no alarm."""
 
 import pytest
 
@@ -10,6 +10,7 @@ from tasks.evaluation.certificate.verdict import require_clean
 from tasks.features.spec import FeatureSpec
 from tasks.lake.target_spec import TargetSpec
 from tasks.training.network_spec import RecurrentSpec
+from tests.faults.canaries import selection
 from tests.faults.canaries.defects import CANARIES, with_levels
 from tests.faults.canaries.market import TRAINING, train
 from tests.faults.canaries.measure import (
@@ -103,3 +104,12 @@ def test_whatever_a_user_may_choose_raises_no_alarm(name, tmp_path):
 def test_a_certificate_of_the_same_run_is_the_same(tmp_path):
     run = train(1, tmp_path).trained
     assert certify(run).record() == certify(run).record()
+
+
+def test_a_search_on_noise_finds_something_no_more_often_than_the_level_allows():
+    assert selection.share_called_significant() <= selection.ALLOWED
+
+
+def test_forgetting_the_count_of_trials_is_noticed(monkeypatch):
+    selection.best_of_many_without_deflation(monkeypatch)
+    assert selection.share_called_significant() > selection.ALLOWED
