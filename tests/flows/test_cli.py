@@ -250,7 +250,7 @@ def test_help_brings_neither_prefect_nor_torch():
         "print(sorted({'prefect', 'torch', 'polars', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", words], capture_output=True, text=True, check=True)
-    assert "Trains, evaluates and publishes a model." in done.stdout
+    assert "Trains and evaluates a model" in done.stdout
     assert done.stdout.splitlines()[-1] == "[]"
 
 
