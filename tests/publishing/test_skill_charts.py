@@ -6,7 +6,7 @@ from tasks.publishing.measures import in_basis_points
 from tasks.publishing.report import render_report
 from tasks.publishing.skill_charts import MAX_PLANNED, SPANS, drawn, plan_chart
 from tests.evaluation.worlds import frames, run
-from tests.publishing.material import make_material
+from tests.publishing.material import make_material, make_significance
 from tests.publishing.test_report import Page
 
 PLAN = [
@@ -38,7 +38,9 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def summary():
-    return run(*frames(names=25, dates=240, skill=0.02)).summary | {"plan": PLAN, "paths": PATHS}
+    return run(*frames(names=25, dates=240, skill=0.02)).summary | {
+        "plan": PLAN, "paths": PATHS, "significance": make_significance(),
+    }  # fmt: skip
 
 
 def page_of(summary):
