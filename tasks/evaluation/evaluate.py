@@ -24,6 +24,7 @@ from tasks.evaluation.horizons import horizon_rows
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
 from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
+from tasks.evaluation.sensitivity import cost_sensitivity
 from tasks.evaluation.significance import (
     Interval,
     diebold_mariano,
@@ -58,7 +59,7 @@ class Evaluation:
         summary: JSON values only, no NaN; an interval is {"value", "low", "high"}.
         daily: model, date, ic, rank_ic, squared_error, squared_error_zero (means of each date).
         equity: portfolio, date, equity, cash, positions, turnover, costs, exposure,
-            net_exposure, drawdown.
+            net_exposure, drawdown; and of the long-only one growth_low, growth_high, drawdown_low.
     """
 
     summary: dict[str, Any]
@@ -113,21 +114,24 @@ def evaluate(
         **judge(scores[network], scored, weights, horizon, spec.confidence),
         "significance": compared.section,
         **money_sections(ledgers, horizon, spec),
-        "capacity": capacity(signal, market, spec.portfolio, horizon),
+        "costs": cost_sensitivity(signal, market, horizon, spec),
+        "capacity": capacity(signal, market, spec, horizon),
         "ic_kind": scored.ic_kind,
         "span": _span(scored),
         "models": rows,
         "horizons": others,
         "skill": skill_section(scores, scored, panel, weights, network, horizon, spec),
         "earned": earned_section(ledgers, horizon, spec),
-        "folds": _fold_rows(scores[network], scored),
+        "folds": _fold_rows(scores[network], scored, weights, spec.confidence),
         "warnings": [
             *(text for kind, text in NOT_EARNED.items() if kind == target.kind),
             *_data_warnings(forecasts, signal, scored, horizon),
             *_result_warnings([*rows, *others], ledgers, benchmark is not None, scored.ic_kind),
         ],
     }
-    return Evaluation(json_values(summary), _daily(scored, scores), equity_frame(ledgers))
+    return Evaluation(
+        json_values(summary), _daily(scored, scores), equity_frame(ledgers, horizon, spec)
+    )
 
 
 def judge(
@@ -173,22 +177,22 @@ def _span(scored: Scored) -> dict[str, object]:
     }
 
 
-def _fold_rows(scores: DateScores, scored: Scored) -> list[dict[str, object]]:
-    folds = np.unique(scored.folds)
-    weights = (scored.folds == folds[:, None]).astype(np.float64)
-    ic = ic_over_dates(scores, scored, weights)
-    mse = ratio_over_dates(scores.squared_error, scores.squared_error_zero, weights)
+def _fold_rows(
+    scores: DateScores, scored: Scored, weights: FloatArray, confidence: float
+) -> list[dict[str, object]]:
     rows = []
-    for row, fold in enumerate(folds):
-        dates = scored.dates.filter(pl.Series(scored.folds == fold))
+    for fold in np.unique(scored.folds):
+        mine = scored.folds == fold
+        dates, drawn = scored.dates.filter(pl.Series(mine)), weights * mine
+        mse = ratio_over_dates(scores.squared_error, scores.squared_error_zero, drawn)
         rows.append(
             {
                 "fold": int(fold),
                 "first": dates[0].isoformat(),
                 "last": dates[-1].isoformat(),
                 "dates": dates.len(),
-                "ic": ic[row],
-                "mse_ratio": mse[row],
+                "ic": interval(ic_over_dates(scores, scored, drawn), confidence),
+                "mse_ratio": interval(mse, confidence),
             }
         )
     return rows

@@ -98,7 +98,7 @@ def model_row(
     coverage = pinball_loss = None
     if scores.covered is not None and scores.pinball is not None:
         coverage = interval(mean_over_dates(scores.covered, weights), confidence)
-        pinball_loss = float(np.nanmean(scores.pinball))
+        pinball_loss = interval(mean_over_dates(scores.pinball, weights), confidence)
     return {
         "name": scores.model.name,
         "role": scores.model.role,

@@ -6,6 +6,7 @@ import numpy as np
 import polars as pl
 
 from tasks.evaluation.aligned import to_matrix
+from tasks.evaluation.earned.fan import fan
 from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.performance import drawdown, performance, sharpe, simple_returns
 from tasks.evaluation.portfolio import Ledger, Market, Mode, simulate
@@ -98,9 +99,13 @@ def _exposure(ledger: Ledger) -> dict[str, object]:
     }
 
 
-def equity_frame(ledgers: dict[str, Ledger]) -> pl.DataFrame:
-    """Returns portfolio, date, equity, cash, positions, turnover, costs, exposures, drawdown."""
-    return pl.concat(
+def equity_frame(ledgers: dict[str, Ledger], horizon: int, spec: EvaluationSpec) -> pl.DataFrame:
+    """Returns portfolio, date, equity, cash, positions, turnover, costs, exposures, drawdown.
+
+    The long-only portfolio has its fan too: `growth_low`, `growth_high` and `drawdown_low`.
+    """
+    fanned = {"long_only": fan(ledgers["long_only"].equity, horizon, spec)}
+    frames = (
         pl.DataFrame(
             {
                 "portfolio": [name] * len(ledger.dates),
@@ -113,7 +118,9 @@ def equity_frame(ledgers: dict[str, Ledger]) -> pl.DataFrame:
                 "exposure": ledger.gross_exposure,
                 "net_exposure": ledger.net_exposure,
                 "drawdown": drawdown(ledger.equity),
+                **fanned.get(name, {}),
             }
         )
         for name, ledger in ledgers.items()
-    ).fill_nan(None)
+    )
+    return pl.concat(frames, how="diagonal").fill_nan(None)

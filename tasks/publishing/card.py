@@ -125,7 +125,7 @@ def _metrics(summary: Mapping[str, Any], measure: Measure) -> str:
             estimate(row["mae_ratio"], decimal, digits=4),
             estimate(row["directional_accuracy"], percent),
             estimate(row["coverage_90"], percent),
-            measure.text(row["pinball"], signed=False),
+            estimate(row["pinball"], measure.text, signed=False),
         ]
         for row in summary["models"]
     ]
@@ -204,7 +204,8 @@ def _limits(summary: Mapping[str, Any]) -> str:
 - History that was loaded after the fact is point-in-time in its dates only: later restatements \
 are already in it.
 - A universe chosen today leaves out the names that vanished before; that flatters the results.
-- Portfolios assume fills at the open and the stated costs; they know no market impact.{warnings}"""
+- Portfolios assume fills at the open and the stated costs; slippage follows a law, not a market.\
+{warnings}"""
 
 
 def _rebuild(manifest: Mapping[str, Any]) -> str:

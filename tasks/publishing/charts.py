@@ -24,8 +24,11 @@ BLUE, ORANGE, TEAL, VIOLET, ROSE, OLIVE, GREY = (
     "#3b7ddd", "#d9822b", "#1f9d8b", "#8f63d2", "#d0507f", "#8b9a2e", "#8a919c",
 )  # fmt: skip
 OTHERS = (ORANGE, TEAL, VIOLET, ROSE, OLIVE, GREY)
-PORTFOLIO_COLOURS = {
-    "long_only": BLUE, "long_short": ORANGE, "equal_weight": TEAL, "benchmark": GREY,
+# What a colour tells, a dash or a mark tells too.
+DASHES = ("dash", "dot", "dashdot", "longdash", "longdashdot", "10px 2px 2px 2px")
+MARKS = {
+    "circle": "●", "square": "■", "diamond": "◆", "triangle-up": "▲", "cross": "✚", "x": "✖",
+    "star": "★",
 }  # fmt: skip
 
 
@@ -33,8 +36,8 @@ def daily_ic(daily: pl.DataFrame, predictions: pl.DataFrame, kind: str) -> pl.Da
     """Returns model, date and ic, one row a date on which the model has an IC.
 
     For `ts_ic` no date has an IC of its own. Its row is then the date's contribution: the product
-    of forecast and outcome, each standardised over its symbol's span, averaged over the symbols.
-    The mean of these over the dates is the ts_ic where all symbols have the same dates.
+    of forecast and outcome, each standardised over its symbol's span, where all symbols weigh alike
+    whatever the count of their dates. The mean of these over the dates is the ts_ic.
     """
     if kind == "ic":
         found = daily.select("model", "date", "ic")
@@ -44,10 +47,13 @@ def daily_ic(daily: pl.DataFrame, predictions: pl.DataFrame, kind: str) -> pl.Da
         product = (score - score.mean().over(per)) * (target - target.mean().over(per))
         scale = score.std(ddof=0).over(per) * target.std(ddof=0).over(per)
         found = (
-            predictions.drop_nulls(["score", "target"])
-            .with_columns(ic=pl.when(scale > 0).then(product / scale))
+            predictions.filter(pl.col("score").is_finite(), pl.col("target").is_finite())
+            .with_columns(ic=product / scale / pl.len().over(per), scale=scale)
+            .filter(pl.col("scale") > 0)
+            .with_columns(pl.col("ic") / pl.col("symbol").n_unique().over("model"))
             .group_by("model", "date")
-            .agg(pl.col("ic").mean())
+            .agg(pl.col("ic").sum())
+            .with_columns(pl.col("ic") * pl.len().over("model"))
         )
     return found.filter(pl.col("ic").is_finite()).sort("model", "date")
 
@@ -56,13 +62,14 @@ def ic_chart(values: pl.DataFrame, network: str, label: str) -> go.Figure | None
     """Returns cumulative IC of every model over the network's monthly mean IC."""
     if values.is_empty():
         return None
-    figure = _stacked((0.62, 0.38))
+    figure = stacked((0.62, 0.38))
     names = sorted(values["model"].unique(), key=lambda name: (name != network, name))
     for position, name in enumerate(names):
         line = values.filter(pl.col("model") == name).with_columns(pl.col("ic").cum_sum())
-        line = _thinned(line)
-        colour = BLUE if name == network else OTHERS[(position - 1) % len(OTHERS)]
-        _line(figure, line, "ic", name, colour, width=2.4 if name == network else 1.3)
+        own, place = name == network, (position - 1) % len(OTHERS)
+        style = {"color": BLUE if own else OTHERS[place], "width": 2.4 if own else 1.5}
+        style["dash"] = "solid" if own else DASHES[place]
+        draw_line(figure, thinned(line), "ic", name, style)
     months = (
         values.filter(pl.col("model") == network)
         .group_by(pl.col("date").dt.truncate("1mo"))
@@ -71,37 +78,12 @@ def ic_chart(values: pl.DataFrame, network: str, label: str) -> go.Figure | None
     )
     heights: list[float] = months["ic"].round(5).to_list()
     figure.add_bar(
-        x=_days(months), y=heights, xperiod="M1", xperiodalignment="middle",
+        x=days(months), y=heights, xperiod="M1", xperiodalignment="middle",
         marker={"color": [BLUE if height >= 0 else ORANGE for height in heights], "line.width": 0},
         name="monthly mean", showlegend=False, row=2, col=1,
     )  # fmt: skip
     figure.update_yaxes(title_text=f"cumulative {label}", row=1, col=1)
     figure.update_yaxes(title_text="monthly mean", row=2, col=1)
-    return figure
-
-
-def equity_chart(equity: pl.DataFrame) -> go.Figure | None:
-    """Returns growth of 1 of every portfolio, with the drawdown underneath."""
-    if equity.is_empty():
-        return None
-    figure = _stacked((0.68, 0.32))
-    known = [*PORTFOLIO_COLOURS]
-    names = sorted(
-        equity["portfolio"].unique(),
-        key=lambda name: known.index(name) if name in known else len(known),
-    )
-    for name in names:
-        rows = equity.filter(pl.col("portfolio") == name).sort("date")
-        # A drawdown hangs below zero, whichever sign the frame gives it.
-        rows = rows.with_columns(
-            pl.col("equity") / pl.col("equity").first(), pl.col("drawdown").abs() * -100
-        )
-        rows = _thinned(rows)
-        colour = PORTFOLIO_COLOURS.get(name, VIOLET)
-        _line(figure, rows, "equity", name.replace("_", " "), colour)
-        _line(figure, rows, "drawdown", name.replace("_", " "), colour, row=2, width=1.2)
-    figure.update_yaxes(title_text="growth of 1", row=1, col=1)
-    figure.update_yaxes(title_text="drawdown", ticksuffix=" %", row=2, col=1)
     return figure
 
 
@@ -130,12 +112,12 @@ def forecast_series(
     found = {}
     for symbol in symbols:
         rows = predictions.filter(pl.col("symbol") == symbol).sort("date").tail(MAX_SYMBOL_ROWS)
-        series = {name: _rounded(rows[name] * measure.factor, measure.digits) for name in columns}
+        series = {name: rounded(rows[name] * measure.factor, measure.digits) for name in columns}
         fit = rows.select(pl.corr("score", "target")).item()
         note = (
             f"{rows.height:,} forecasts, correlation with the outcome {decimal(fit, signed=True)}"
         )
-        found[symbol] = {"date": _days(rows), **series, "note": note}
+        found[symbol] = {"date": days(rows), **series, "note": note}
     return found
 
 
@@ -177,11 +159,12 @@ def learning_charts(curves: pl.DataFrame) -> dict[int, go.Figure]:
     charts = {}
     for fold in sorted(curves["fold"].drop_nulls().unique())[-MAX_FOLDS:]:
         figure = go.Figure(layout={"template": "none"})
-        for seed, colour in seed_colours(curves).items():
+        for seed, (colour, mark) in seed_styles(curves).items():
             rows = curves.filter(pl.col("fold") == fold, pl.col("seed") == seed).sort("epoch")
             for column, dash in (("fit_loss", "dot"), ("stop_loss", "solid")):
                 figure.add_scatter(
-                    x=rows["epoch"].to_list(), y=_significant(rows[column]), mode="lines",
+                    x=rows["epoch"].to_list(), y=_significant(rows[column]),
+                    mode="lines+markers", marker={"symbol": mark, "size": 6},
                     line={"color": colour, "width": 1.5, "dash": dash}, showlegend=False,
                     name=f"seed {seed}, {column.removesuffix('_loss')}",
                 )  # fmt: skip
@@ -192,13 +175,15 @@ def learning_charts(curves: pl.DataFrame) -> dict[int, go.Figure]:
     return charts
 
 
-def seed_colours(curves: pl.DataFrame) -> dict[int, str]:
-    """Returns the colour of each seed in `learning_charts`, for one legend beside them all."""
+def seed_styles(curves: pl.DataFrame) -> dict[int, tuple[str, str]]:
+    """Returns colour and mark of each seed in `learning_charts`, for one legend beside them all."""
+    styles = list(zip((BLUE, *OTHERS), MARKS, strict=True))
     seeds = sorted(curves["seed"].unique())
-    return {seed: (BLUE, *OTHERS)[i % (1 + len(OTHERS))] for i, seed in enumerate(seeds)}
+    return {seed: styles[i % len(styles)] for i, seed in enumerate(seeds)}
 
 
-def _stacked(heights: tuple[float, float]) -> go.Figure:
+def stacked(heights: tuple[float, float]) -> go.Figure:
+    """Returns two empty panels over one axis of time."""
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=list(heights), vertical_spacing=0.06
     )
@@ -217,28 +202,31 @@ def legend() -> dict[str, Any]:
     return {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
 
 
-def _line(
-    figure: go.Figure, rows: pl.DataFrame, column: str, name: str, colour: str,
-    *, width: float = 1.8, row: int = 1,
+def draw_line(
+    figure: go.Figure, rows: pl.DataFrame, column: str, name: str, style: dict[str, Any],
+    row: int = 1,
 ) -> None:  # fmt: skip
+    """Adds a line to a stacked figure; the legend names those of the upper panel."""
     figure.add_scatter(
-        x=_days(rows), y=_rounded(rows[column], 4), mode="lines", name=escape(name),
-        line={"color": colour, "width": width}, legendgroup=escape(name), showlegend=row == 1,
+        x=days(rows), y=rounded(rows[column], 4), mode="lines", name=escape(name),
+        line=style, legendgroup=escape(name), showlegend=row == 1,
         row=row, col=1,
     )  # fmt: skip
 
 
-def _thinned(rows: pl.DataFrame) -> pl.DataFrame:
+def thinned(rows: pl.DataFrame) -> pl.DataFrame:
     """Returns at most MAX_POINTS rows, evenly spaced and with the last one."""
     step = -(-rows.height // MAX_POINTS)
     return rows if step <= 1 else rows.reverse().gather_every(step).reverse()
 
 
-def _days(rows: pl.DataFrame) -> list[str]:
+def days(rows: pl.DataFrame) -> list[str]:
+    """Returns the dates of the rows as text."""
     return rows["date"].dt.to_string("%Y-%m-%d").to_list()
 
 
-def _rounded(values: pl.Series, digits: int) -> list[float | None]:
+def rounded(values: pl.Series, digits: int) -> list[float | None]:
+    """Returns numbers for a plot; what is not known is None."""
     return values.cast(pl.Float64).fill_nan(None).round(digits).to_list()
 
 

@@ -1,6 +1,7 @@
 """Numbers as people read them: a unit on each, a true minus sign, "–" for what is not known."""
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -28,6 +29,26 @@ def percent(value: float | None, digits: int = 1, signed: bool = False) -> str:
 def times(value: float | None, digits: int = 1) -> str:
     """Returns a multiple (41.2) as "41.2 ×"."""
     return _with_unit(value, 1.0, "×", digits, False)
+
+
+def money(value: float) -> str:
+    """Returns an amount (2_500_000) in its round unit, as "2.5 M"."""
+    unit, sign = next(
+        (pair for pair in ((1e9, "bn"), (1e6, "M"), (1e3, "k")) if value >= pair[0]), (1.0, "")
+    )
+    return f"{value / unit:,.4g}{NARROW}{sign}".rstrip(NARROW)
+
+
+def said(sentence: str) -> str:
+    """Returns a sentence with a true minus sign before its numbers; dates keep their hyphens."""
+    return re.sub(r"(?<![\w.-])-(?=[\d.])", "−", sentence)
+
+
+def estimated(found: Any) -> Mapping[str, Any] | None:
+    """Returns an interval as it is, and a bare number, as older evaluations have it, as one."""
+    if found is None or isinstance(found, Mapping):
+        return found
+    return {"value": found, "low": None, "high": None}
 
 
 def bounds(interval: Mapping[str, Any] | None, form: Callable[..., str], **options: Any) -> str:

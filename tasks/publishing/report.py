@@ -1,7 +1,8 @@
 """The report of a night: one HTML file that asks the network for nothing and says the worst first.
 
 1. The verdict and whether it pays come first, under any suspicion of a leak.
-2. Tables are drawn by the template from the summary as it is; nothing is computed anew.
+2. Tables are drawn by the templates from the summary as it is; nothing is computed anew but the
+   sums by month. Evidence follows, then the limits in words, then the night.
 3. Plots are plotly figures written into the page as JSON beside one copy of plotly.js; the page's
    content security policy forbids every request.
 """
@@ -20,8 +21,8 @@ from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from tasks.lake.target_spec import TargetSpec
-from tasks.publishing import charts, skill_charts
-from tasks.publishing.formats import bounds, decimal, percent, times
+from tasks.publishing import charts, portfolio_charts, portfolio_tables, skill_charts
+from tasks.publishing.formats import bounds, decimal, estimated, money, percent, said, times
 from tasks.publishing.manifest import NOT_CERTIFIED, NOT_PROVED
 from tasks.publishing.measures import Measure, in_basis_points
 from tasks.publishing.novelty import unlike_training
@@ -114,7 +115,15 @@ def render_report(material: ReportMaterial) -> str:
             symbol_rows=charts.MAX_SYMBOL_ROWS,
             folds=list(learning),
             folds_total=material.curves["fold"].drop_nulls().n_unique(),
-            seeds=charts.seed_colours(material.curves),
+            seeds=charts.seed_styles(material.curves),
+            marks=charts.MARKS,
+            # Of the first close there is no return.
+            sessions=f"{max(material.equity['date'].n_unique() - 1, 0):,} sessions",
+            fanned="growth_low" in material.equity.columns,
+            figures=portfolio_tables.figure_lines(summary),
+            accounts=portfolio_tables.account_lines(summary),
+            months=portfolio_tables.month_lines(material.equity),
+            month_names=portfolio_tables.MONTHS,
             figures_json=_script_json({n: figure.to_plotly_json() for n, figure in drawn.items()}),
             series_json=_script_json(charts.forecast_series(own, symbols, measure)),
             card=Markup(_card_html(material.card)),  # noqa: S704 markdown-it escapes all HTML
@@ -130,8 +139,8 @@ def _figures(
     values = charts.daily_ic(material.daily, material.predictions, material.summary["ic_kind"])
     figures = {
         "ic": charts.ic_chart(values, material.summary["network"], kind),
-        "equity": charts.equity_chart(material.equity),
     }
+    figures |= portfolio_charts.drawn(material.summary, material.equity)
     figures |= skill_charts.drawn(material.summary, kind, measure)
     if with_outcomes:
         figures["forecast"] = charts.forecast_chart(measure)
@@ -156,7 +165,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     forms = {"decimal": decimal, "percent": percent, "times": times}
-    environment.filters |= forms
+    environment.filters |= {**forms, "money": money, "said": said, "estimated": estimated}
     environment.globals |= {"bounds": bounds, **forms}
     return environment
 

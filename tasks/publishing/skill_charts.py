@@ -87,7 +87,7 @@ def _length(start: str, end: str) -> int:
 def decay_chart(decay: Sequence[Mapping[str, Any]], kind: str) -> go.Figure:
     """Returns the IC by horizon of the returns, with its interval."""
     names = [str(row["horizon"]) for row in decay]
-    figure = _dots(names, [row["ic"] for row in decay], 1.0, 4)
+    figure = dots(names, [row["ic"] for row in decay], 1.0, 4)
     figure.update_xaxes(title_text="sessions from the next open", type="category")
     figure.update_yaxes(title_text=kind, zeroline=True)
     return figure
@@ -98,7 +98,7 @@ def fifths_chart(fifths: Sequence[Mapping[str, Any]], measure: Measure) -> go.Fi
     names = [f"{n}" for n in range(1, len(fifths) + 1)]
     names[0], names[-1] = f"{names[0]} (lowest)", f"{names[-1]} (highest)"
     rows = [row["target"] for row in fifths]
-    figure = _dots(names, rows, measure.factor, measure.digits)
+    figure = dots(names, rows, measure.factor, measure.digits)
     figure.update_xaxes(title_text="fifth of the forecasts of a date", type="category")
     figure.update_yaxes(title_text=f"outcome, {measure.sign or measure.unit}", zeroline=True)
     return figure
@@ -107,7 +107,7 @@ def fifths_chart(fifths: Sequence[Mapping[str, Any]], measure: Measure) -> go.Fi
 def calibration_chart(calibration: Sequence[Mapping[str, Any]]) -> go.Figure:
     """Returns the share of outcomes below each quantile beside the share there should be."""
     levels = [100 * row["level"] for row in calibration]
-    figure = _dots(levels, [row["below"] for row in calibration], 100.0, 2)
+    figure = dots(levels, [row["below"] for row in calibration], 100.0, 2)
     figure.add_scatter(
         x=[0, 100], y=[0, 100], mode="lines", line={"dash": "dot", "width": 1.2, "color": GREY},
         hoverinfo="skip",
@@ -117,7 +117,7 @@ def calibration_chart(calibration: Sequence[Mapping[str, Any]]) -> go.Figure:
     return figure
 
 
-def _dots(
+def dots(
     x: Sequence[str] | Sequence[float],
     rows: Sequence[Mapping[str, float | None]],
     factor: float,

@@ -6,13 +6,16 @@ from typing import get_args
 
 import empyrical
 import numpy as np
+import polars as pl
 import pytest
 
 from tasks.evaluation.earned import FIGURES
 from tasks.evaluation.earned.entry import Paths
+from tasks.evaluation.earned.fan import fan
 from tasks.evaluation.performance import drawdown, performance, sharpe
 from tasks.evaluation.portfolio import Mode
 from tasks.evaluation.significance import resample_dates, resample_order
+from tasks.evaluation.spec import EvaluationSpec
 from tests.evaluation.worlds import run
 
 # Ours: what empyrical calls it. Its figures follow its own conventions, which are ours too.
@@ -116,15 +119,16 @@ def test_the_order_of_dates_is_what_the_weights_count():
 def test_every_portfolio_has_every_figure_with_its_interval(few):
     earned = run(*few).summary["earned"]
     assert [column["name"] for column in earned["columns"]] == list(FIGURES)
-    assert set(earned["portfolios"]) == {*get_args(Mode), "benchmark"}
+    assert list(earned["portfolios"]) == [*get_args(Mode), "benchmark"]
     for name, row in earned["portfolios"].items():
         assert set(row) == set(FIGURES)
         for figure in ("annual_return", "annual_volatility", "exposure", "beta", "alpha"):
             found = row[figure]
             assert found["low"] <= found["value"] <= found["high"], (name, figure)
     assert earned["portfolios"]["benchmark"]["beta"] == {"value": 1.0, "low": 1.0, "high": 1.0}
-    # Cash at first: nobody trades a name until its volume and volatility are known.
-    assert 0.85 < earned["portfolios"]["long_only"]["exposure"]["value"] <= 1.0
+    # Nobody trades in the first 20 sessions, before a volatility is known.
+    held = earned["portfolios"]["long_only"]["exposure"]["value"]
+    assert held == pytest.approx(220 / 240, abs=0.05)
     assert earned["portfolios"]["long_short"]["exposure"]["value"] == pytest.approx(0.0, abs=0.05)
     json.dumps(earned, allow_nan=False)
 
@@ -142,3 +146,29 @@ def test_without_a_benchmark_there_is_neither_alpha_nor_beta(few):
     predictions, panel, _ = few
     found = run(predictions, panel, None).summary["earned"]["portfolios"]
     assert all(row["alpha"] is None and row["beta"] is None for row in found.values())
+
+
+def test_the_fan_of_independent_normal_sessions_is_that_of_a_random_walk():
+    equity = 1e6 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, 1001)))
+    found = fan(equity, 1, EvaluationSpec(bootstrap_samples=2000))
+    changes = np.diff(np.log(equity))
+    days = np.arange(1001)
+    half = 1.645 * changes.std() * np.sqrt(days)
+    np.testing.assert_allclose(
+        np.log(found["growth_high"])[100:], (days * changes.mean() + half)[100:], atol=0.05
+    )
+    assert (found["growth_low"][0], found["growth_high"][0], found["drawdown_low"][0]) == (1, 1, 0)
+    inside = (found["growth_low"] <= equity / equity[0]) & (
+        equity / equity[0] <= found["growth_high"]
+    )
+    assert inside.mean() > 0.5
+    assert (found["drawdown_low"] <= 0).all()
+
+
+def test_the_long_only_portfolio_alone_has_a_fan_around_its_last_equity(few):
+    equity = run(*few).equity
+    fanned = equity.filter(pl.col("growth_low").is_not_null())
+    assert fanned["portfolio"].unique().to_list() == ["long_only"]
+    own = fanned["equity"] / fanned["equity"][0]
+    assert fanned["growth_low"][-1] < own[-1] < fanned["growth_high"][-1]
+    assert fanned.height == equity.filter(portfolio="long_only").height

@@ -107,8 +107,26 @@ def test_more_capital_slips_more_fills_less_and_earns_less(few):
         assert more["filled"] <= less["filled"]
         assert more["exposure"] <= less["exposure"] + 1e-9
         assert more["annual_return"] < less["annual_return"]
+    for row in made["rows"][:-1]:
+        assert row["sharpe"]["low"] < row["sharpe"]["value"] < row["sharpe"]["high"]
     # A fund of 10 billion cannot trade names of 100 million a session: what is cut is the rest.
     assert made["rows"][0]["filled"] > 0.99 > 0.1 > made["rows"][-1]["filled"]
     assert "Sharpe ratio" in made["sentence"]
     plain = SPEC.model_copy(update={"portfolio": PortfolioSpec(capacity=())})
     assert run(*few, spec=plain).summary["capacity"] is None
+
+
+def test_costs_are_paid_by_their_multiple_and_what_they_leave_is_told(few):
+    summary = run(*few).summary
+    rows = {row["multiple"]: row for row in summary["costs"]["rows"]}
+    assert rows[0.0]["paid"] == 0.0
+    # The dearer the trade, the less there is left to trade.
+    assert rows[1.0]["paid"] < rows[2.0]["paid"] < 2 * rows[1.0]["paid"]
+    assert rows[1.0]["sharpe"] == summary["pays"]["net_sharpe"]
+    ratios = [row["sharpe"]["value"] for row in rows.values()]
+    assert ratios == sorted(ratios, reverse=True)
+    free = SPEC.model_copy(
+        update={"portfolio": PortfolioSpec(commission_bps=0, spread_bps=0, impact=0)}
+    )
+    assert rows[0.0]["sharpe"] == run(*few, spec=free).summary["pays"]["net_sharpe"]
+    assert f"twice as much {ratios[3]:.2f}" in summary["costs"]["sentence"]

@@ -33,7 +33,7 @@ def model_row(name: str, ic: float | None, ratio: float) -> dict[str, Any]:
         "mse_ratio": interval(ratio, 0.0031), "mae_ratio": interval(ratio, 0.0018),
         "directional_accuracy": interval(0.507, 0.011),
         "coverage_90": interval(0.894, 0.012) if network else None,
-        "pinball": 0.00421 if network else None, "suspected_leak": False,
+        "pinball": interval(0.00421, 0.0002) if network else None, "suspected_leak": False,
         "network_better": None if network else {
             "statistic": -0.42, "p_better": 0.337, "p_worse": 0.663,
         },

@@ -158,7 +158,7 @@ def test_suspected_leak_is_marked_in_the_table():
 def test_card_says_what_the_target_means_and_how_wide_its_intervals_are():
     plain = write_card(manifest(), make_summary())
     assert "- Target: open_to_open(1): the total log return from the next session's open" in plain
-    assert "42.1\N{NO-BREAK SPACE}bp" in plain
+    assert "42.1 bp [40.1 bp, 44.1 bp]" in plain.replace("\N{NO-BREAK SPACE}", " ")
     assert "times a symbol's volatility tonight" in plain
     target = {"kind": "open_to_open", "horizon": 5, "excess": "universe", "form": "rank"}
     ranked = write_card(manifest(target=target), make_summary())

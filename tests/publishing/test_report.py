@@ -9,8 +9,16 @@ import polars as pl
 import pytest
 
 from tasks.lake.target_spec import TargetSpec
-from tasks.publishing.charts import MAX_FOLDS, MAX_SYMBOLS, daily_ic, equity_chart, shown_symbols
-from tasks.publishing.formats import UNKNOWN, bounds, decimal, estimate, percent
+from tasks.publishing.charts import (
+    MAX_FOLDS,
+    MAX_SYMBOLS,
+    daily_ic,
+    ic_chart,
+    learning_charts,
+    shown_symbols,
+)
+from tasks.publishing.formats import UNKNOWN, bounds, decimal, estimate, money, percent, said
+from tasks.publishing.portfolio_charts import equity_chart
 from tasks.publishing.report import ReportMaterial, render_report
 from tests.publishing.material import (
     NETWORK,
@@ -87,8 +95,8 @@ def test_first_lines_say_whether_the_model_beats_doing_nothing_and_then_whether_
     summary = make_summary()
     assert "gru-4f1c9a" in page.text[0]
     assert page.text[1] == "The model is not shown to beat doing nothing."
-    assert page.text[2] == summary["verdict"]["sentence"]
-    assert page.text[3] == summary["pays"]["sentence"]
+    assert page.text[2] == said(summary["verdict"]["sentence"])
+    assert page.text[3] == said(summary["pays"]["sentence"])
 
 
 @pytest.mark.parametrize(
@@ -244,6 +252,14 @@ def test_numbers_carry_units_a_true_minus_and_no_negative_zero():
     assert percent(0.513) == "51.3\N{NO-BREAK SPACE}%"
     assert decimal(None) == percent(math.nan) == decimal(math.inf) == UNKNOWN
     assert bounds(interval(0.5, 0.25), decimal, digits=2) == "[0.25, 0.75]"
+    assert [money(v) for v in (100, 2.5e3, 1e6, 1e10)] == [
+        "100",
+        "2.5\N{NO-BREAK SPACE}k",
+        "1\N{NO-BREAK SPACE}M",
+        "10\N{NO-BREAK SPACE}bn",
+    ]
+    told = "it is -0.06 (-1 to 2), gru-1 of 2013-03-01, 1e-9, at-the-open"
+    assert said(told) == "it is −0.06 (−1 to 2), gru-1 of 2013-03-01, 1e-9, at-the-open"
     assert estimate(None, decimal) == estimate(interval(None), decimal) == UNKNOWN
 
 
@@ -326,6 +342,9 @@ def test_series_hold_forecasts_and_outcomes_in_basis_points(page: Page):
 
 def test_contributions_to_ts_ic_average_to_the_correlation_over_time():
     predictions = make_predictions(SYMBOLS, sessions(80))
+    # One symbol is listed late: it weighs as much as the others.
+    late = (pl.col("symbol") == "IBM") & (pl.col("date") < sessions(80)[60])
+    predictions = predictions.filter(~late)
     found = daily_ic(pl.DataFrame(), predictions, "ts_ic").filter(model=NETWORK)
     assert found.height == 80
     own = predictions.filter(model=NETWORK)
@@ -354,6 +373,30 @@ def test_equity_starts_at_one_and_drawdowns_hang_below_zero():
         growth, fall = figure.data
         assert list(growth.y) == [1.0, 0.75, 1.5]
         assert list(fall.y) == [0.0, -25.0, 0.0]
+
+
+def test_lines_are_told_apart_without_colour():
+    days = sessions(40)
+    figure = ic_chart(daily_ic(make_daily(days), pl.DataFrame(), "ic"), NETWORK, "IC")
+    assert figure is not None
+    dashes = [trace.line.dash for trace in figure.data if trace.type == "scatter"]
+    assert len(dashes) == len(set(dashes)) == 4
+    grown = equity_chart(make_equity(days))
+    assert grown is not None
+    dashes = [trace.line.dash for trace in grown.data if trace.showlegend]
+    assert len(dashes) == len(set(dashes)) == 4
+    marks = {t.marker.symbol for t in learning_charts(make_curves(seeds=(0, 1, 2)))[0].data}
+    assert len(marks) == 3
+
+
+def test_the_verdict_comes_first_then_evidence_then_limits_then_the_night(page: Page):
+    order = [tag["id"] for tag in page.named("h2")]
+    assert order == [
+        "models", "significance", "ic", "portfolios", "folds", "limits", "ranking", "outcomes",
+        "learning", "facts",
+    ]  # fmt: skip
+    linked = [(tag["href"] or "").removeprefix("#") for tag in page.named("a")]
+    assert linked == order
 
 
 def test_rendering_changes_nothing_and_repeats_itself():
@@ -456,8 +499,8 @@ def test_symbols_unlike_training_are_counted_and_named_and_marked():
 
 def test_significance_stands_in_its_own_section_and_in_every_models_row(page: Page):
     found = make_summary()["significance"]
-    for said in (*found["sentences"], found["overfitting"]["sentence"].split(". ")[-1]):
-        assert any(said in text for text in page.text), said
+    for told in (*found["sentences"], found["overfitting"]["sentence"].split(". ")[-1]):
+        assert any(told in text for text in page.text), told
     for figure in ("after costs", "above equal weight", "0.062", "0.011", "34", "1.41"):
         assert figure in page.text, figure
     # The network has no test against itself, every other model has one against the network.

@@ -38,8 +38,9 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def summary():
-    made = run(*frames(names=25, dates=240, skill=0.02)).summary
-    return made | {"plan": PLAN, "paths": PATHS, "significance": make_significance()}
+    return run(*frames(names=25, dates=240, skill=0.02)).summary | {
+        "plan": PLAN, "paths": PATHS, "significance": make_significance(),
+    }  # fmt: skip
 
 
 def page_of(summary):

@@ -1,0 +1,27 @@
+"""How far growth and drawdown could have come out, had the same sessions come otherwise."""
+
+import numpy as np
+
+from tasks.evaluation.metrics import FloatArray
+from tasks.evaluation.performance import simple_returns
+from tasks.evaluation.significance import resample_order
+from tasks.evaluation.spec import EvaluationSpec
+
+
+def fan(equity: FloatArray, horizon: int, spec: EvaluationSpec) -> dict[str, FloatArray]:
+    """Returns `growth_low`, `growth_high` (growth of 1) and `drawdown_low` (0 or below), each [D].
+
+    Sessions are drawn anew in blocks. A bound is that of each session by itself, so that a whole
+    history leaves the band somewhere more often than the confidence says.
+    """
+    returns = simple_returns(equity)
+    order = resample_order(returns.size, horizon, spec.bootstrap_samples, spec.seed)[1:]
+    growth = np.cumprod(np.insert(1.0 + returns[order], 0, 1.0, axis=1), axis=1)
+    fallen = growth / np.maximum.accumulate(growth, axis=1) - 1.0
+    tail = (1.0 - spec.confidence) / 2.0
+    low, high = np.quantile(growth, [tail, 1.0 - tail], axis=0)
+    return {
+        "growth_low": low,
+        "growth_high": high,
+        "drawdown_low": np.quantile(fallen, tail, axis=0),
+    }

@@ -1,0 +1,165 @@
+"""What the page says of the portfolios, on an evaluation that ran."""
+
+import re
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tasks.publishing.formats import percent, said
+from tasks.publishing.portfolio_charts import cost_chart, drawn, equity_chart
+from tasks.publishing.portfolio_tables import account_lines, figure_lines, month_lines
+from tasks.publishing.report import render_report
+from tests.evaluation.worlds import frames, run
+from tests.publishing.material import make_equity, make_material, make_significance, sessions
+from tests.publishing.test_report import Page
+
+
+@pytest.fixture(scope="module")
+def evaluated():
+    return run(*frames(names=25, dates=240, skill=0.02))
+
+
+@pytest.fixture(scope="module")
+def summary(evaluated):
+    return evaluated.summary | {"significance": make_significance()}
+
+
+def page_of(summary, equity):
+    return Page(render_report(make_material(["A"], count=60, summary=summary, equity=equity)))
+
+
+@pytest.fixture(scope="module")
+def page(summary, evaluated):
+    return page_of(summary, evaluated.equity)
+
+
+def test_every_figure_has_an_interval_and_stands_in_one_table(page, summary):
+    lines = figure_lines(summary)
+    titles = [(line["title"], line["under"]) for line in lines]
+    assert len(titles) == len(set(titles)) == len(summary["earned"]["columns"]) + 1
+    bare = [
+        line["title"]
+        for line in lines
+        if line["title"] != "Calmar ratio"
+        for text, ends in line["cells"]
+        if text != "–" and not ends
+    ]
+    assert not bare
+    for line in lines:
+        for text, ends in line["cells"]:
+            assert text.replace("\N{NO-BREAK SPACE}", " ") in page.text
+            assert ends.replace("\N{NO-BREAK SPACE}", " ") in [*page.text, ""]
+    assert page.text.count("Sortino ratio") == 1
+
+
+def test_no_table_but_the_ranking_scrolls_within_the_page(page):
+    tall = [tag for tag in page.named("div") if "tall" in (tag.get("class") or "").split()]
+    assert len(tall) == 1
+
+
+def test_accounts_add_up_and_are_called_so(page, summary):
+    lines = {line["title"]: line["cells"] for line in account_lines(summary)}
+    for place, row in enumerate(summary["portfolios"]):
+        parts = [
+            lines[name][place][0]
+            for name in ("commission", "half the spread", "slippage", "borrow fee")
+        ]
+        paid = sum(float(part.replace(",", "")) for part in parts)
+        assert paid == pytest.approx(row["costs"], abs=2)
+    assert "what happened, no estimates, and so without intervals" in " ".join(page.text)
+
+
+def test_months_hold_what_a_loop_over_the_sessions_finds():
+    equity = make_equity(sessions(60))
+    found = month_lines(equity)
+    assert found["rival"] == "benchmark"
+    grown = {}
+    for name in ("long_only", "benchmark"):
+        rows = equity.filter(portfolio=name).sort("date")
+        months = {}
+        for (_, before), (day, after) in zip(
+            rows.select("date", "equity").rows()[:-1],
+            rows.select("date", "equity").rows()[1:],
+            strict=True,
+        ):
+            key = (day.year, day.month)
+            months[key] = months.get(key, 1.0) * after / before
+        grown[name] = months
+    assert [line["year"] for line in found["lines"]] == [2008]
+    for month, cell in enumerate(found["lines"][0]["cells"], start=1):
+        own, other = (grown[name].get((2008, month)) for name in ("long_only", "benchmark"))
+        if own is None:
+            assert cell is None
+        else:
+            assert cell == (
+                percent(own - 1, signed=True),
+                percent(other - 1, signed=True),
+                own > other,
+            )
+    whole = equity.filter(portfolio="long_only")["equity"]
+    assert found["lines"][0]["whole"][0] == percent(whole[-1] / whole[0] - 1, signed=True)
+
+
+def test_without_a_benchmark_equal_weight_is_the_rival(summary):
+    equity = make_equity(sessions(60)).filter(pl.col("portfolio") != "benchmark")
+    assert month_lines(equity)["rival"] == "equal weight"
+    falls = [t.name for t in equity_chart(equity).data if t.yaxis == "y2"]
+    assert falls == ["long only", "equal weight"]
+    alone = [row for row in summary["portfolios"] if row["name"] != "benchmark"]
+    chart = cost_chart(summary["costs"]["rows"], alone)
+    assert chart.layout.annotations[0].text == "equal weight"
+
+
+def test_the_band_holds_the_growth_of_the_traded_portfolio(page, evaluated):
+    traces = page.json("figures")["equity"]["data"]
+    band = [trace for trace in traces if trace.get("legendgroup") == "band"]
+    own = next(trace for trace in traces if trace.get("name") == "long only")
+    low, high = (np.array(band[place]["y"]) for place in (1, 0))
+    assert low[-1] < own["y"][-1] < high[-1]
+    assert "nine of ten histories" in " ".join(page.text)
+    plain = make_equity(sessions(60))
+    assert not any(t.legendgroup == "band" for t in equity_chart(plain).data)
+
+
+def test_every_plot_about_money_is_there_and_has_its_place(page, summary, evaluated):
+    names = {"equity", "exposure", "costs", "capacity"}
+    assert set(drawn(summary, evaluated.equity)) == names
+    assert names <= set(page.json("figures"))
+    places = {tag.get("id") for tag in page.named("div")}
+    assert {f"plot-{name}" for name in names} <= places
+    exposed = page.json("figures")["exposure"]["data"]
+    bought = evaluated.equity.filter(portfolio="long_only")["turnover"].sum()
+    assert sum(exposed[-1]["y"]) == pytest.approx(bought, abs=0.01)
+
+
+def test_limits_speak_of_survivors_trials_and_capacity(page, summary):
+    text = " ".join(page.text)
+    limits = text[text.index("Honest limits") :]
+    for told in ("What would go unseen.", "Trials. 34 trials are counted", "Capacity. "):
+        assert told in limits
+    assert said(summary["capacity"]["sentence"]) in limits
+
+
+def test_an_evaluation_from_before_still_reads(summary, evaluated):
+    old = {k: v for k, v in summary.items() if k not in ("costs", "earned", "significance")}
+    fewer = ("portfolio", "date", "equity", "cash", "positions", "turnover", "costs", "drawdown")
+    bare = ("exposure", "net_exposure", "commission", "spread", "slippage", "borrow", "interest",
+            "written_off", "unfilled")  # fmt: skip
+    old["capacity"] = old["capacity"] | {
+        "rows": [row | {"sharpe": 0.5} for row in old["capacity"]["rows"]]
+    }
+    old["folds"] = [row | {"ic": 0.0123, "mse_ratio": 1.0} for row in old["folds"]]
+    old["models"] = [
+        {k: v for k, v in row.items() if k not in ("network_better", "set_p")} | {"pinball": 0.0042}
+        for row in old["models"]
+    ]
+    old["portfolios"] = [
+        {k: v for k, v in row.items() if k not in bare} for row in old["portfolios"]
+    ]
+    page = page_of(old, evaluated.equity.select(fewer))
+    assert not {"costs", "capacity", "exposure"} & set(page.json("figures"))
+    assert "42.0 bp" in page.text
+    assert page.text.count("+0.0123") == len(old["folds"])
+    assert not any(re.search(r"\bnan\b|None", told) for told in page.text)
+    assert "Sortino ratio" in page.text
