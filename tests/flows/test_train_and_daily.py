@@ -112,7 +112,7 @@ def test_a_trial_counted_meanwhile_deflates_a_repeated_training_and_fits_nothing
     Lake(copied / "lake").append("trials", other.cast(own.schema), datetime.now(UTC))
     again = run("train", copied, trained.config, TRAINED_TO)
     made = sorted(name.split()[0] for name, cached in again.stages().items() if not cached)
-    assert made == ["bundle", "evaluate"]
+    assert made == ["bundle", "certify", "evaluate"]
     second = _evaluation(copied)
     assert second["significance"]["trials"]["count"] == 2
     for before, after in zip(
