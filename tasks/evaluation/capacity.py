@@ -8,7 +8,7 @@ import math
 from typing import Any
 
 from tasks.evaluation.metrics import FloatArray
-from tasks.evaluation.performance import SESSIONS_PER_YEAR, performance, sharpe, simple_returns
+from tasks.evaluation.performance import SESSIONS_PER_YEAR, annual_return, sharpe, simple_returns
 from tasks.evaluation.portfolio import Ledger, Market, simulate
 from tasks.evaluation.significance import interval, resample_dates
 from tasks.evaluation.spec import EvaluationSpec
@@ -41,7 +41,7 @@ def _row(ledger: Ledger, weights: FloatArray, confidence: float) -> dict[str, An
     traded = float((ledger.turnover[1:] * ledger.equity[:-1]).sum())
     ordered = traded + float(ledger.unfilled.sum())
     return {
-        "annual_return": performance(ledger.equity, ledger.turnover, ledger.costs)["annual_return"],
+        "annual_return": float(annual_return(returns)),
         "sharpe": interval(sharpe(returns, weights), confidence),
         "slippage": float(ledger.slippage.mean() / ledger.equity.mean()) * SESSIONS_PER_YEAR,
         "exposure": float(ledger.gross_exposure.mean()),

@@ -19,9 +19,14 @@ def simple_returns(equity: FloatArray) -> FloatArray:
     return np.where(alive, equity[1:] / np.where(alive, equity[:-1], 1.0) - 1.0, 0.0)
 
 
+def wealth(returns: FloatArray) -> FloatArray:
+    """Returns what 1 has grown to before the first and after each session [..., D + 1]."""
+    return np.asarray(np.cumprod(np.insert(1.0 + returns, 0, 1.0, axis=-1), axis=-1), np.float64)
+
+
 def drawdown(equity: FloatArray) -> FloatArray:
-    """Returns how far equity stands from its highest close so far, as a return (0 or below)."""
-    return equity / np.maximum.accumulate(equity) - 1.0
+    """Returns how far equity [..., D] stands from its highest close so far, as a return ≤ 0."""
+    return np.asarray(equity / np.maximum.accumulate(equity, axis=-1) - 1.0)
 
 
 def sharpe(returns: FloatArray, weights: FloatArray) -> FloatArray:
@@ -35,18 +40,35 @@ def sharpe(returns: FloatArray, weights: FloatArray) -> FloatArray:
     return divide(mean, deviation) * math.sqrt(SESSIONS_PER_YEAR)
 
 
-def sortino(returns: FloatArray) -> float:
-    """Returns the annualised mean over the root mean square of the losses; NaN without one."""
-    downside = math.sqrt(float(np.mean(np.minimum(returns, 0.0) ** 2)))
-    if downside == 0.0:
-        return math.nan
-    return float(returns.mean()) / downside * math.sqrt(SESSIONS_PER_YEAR)
+def annual_return(returns: FloatArray) -> FloatArray:
+    """Returns the compounded return a year of returns [..., D]; NaN where all was lost."""
+    end = wealth(returns)[..., -1]
+    years = returns.shape[-1] / SESSIONS_PER_YEAR
+    return np.where(end > 0.0, np.maximum(end, 0.0) ** (1.0 / years) - 1.0, np.nan)
 
 
-def hit_rate(returns: FloatArray) -> float:
+def annual_volatility(returns: FloatArray) -> FloatArray:
+    """Returns the standard deviation (ddof 1) of returns [..., D] times √252."""
+    return np.asarray(returns.std(axis=-1, ddof=1)) * math.sqrt(SESSIONS_PER_YEAR)
+
+
+def sortino(returns: FloatArray) -> FloatArray:
+    """Returns the annualised mean over the root mean square of the losses (Sortino 1994).
+
+    Of returns [..., D]; NaN without a loss.
+    """
+    downside = np.sqrt(np.mean(np.minimum(returns, 0.0) ** 2, axis=-1))
+    return divide(returns.mean(axis=-1), downside) * math.sqrt(SESSIONS_PER_YEAR)
+
+
+def hit_rate(returns: FloatArray) -> FloatArray:
     """Returns the share of gains among the sessions that gained or lost; NaN without any."""
-    moved = returns[returns != 0.0]
-    return float((moved > 0.0).mean()) if moved.size else math.nan
+    return divide((returns > 0.0).sum(axis=-1), (returns != 0.0).sum(axis=-1))
+
+
+def max_drawdown(returns: FloatArray) -> FloatArray:
+    """Returns the deepest fall from the highest close so far, as a return (0 or below)."""
+    return np.asarray(drawdown(wealth(returns)).min(axis=-1))
 
 
 def performance(equity: FloatArray, turnover: FloatArray, costs: FloatArray) -> dict[str, float]:
@@ -61,19 +83,15 @@ def performance(equity: FloatArray, turnover: FloatArray, costs: FloatArray) -> 
         `turnover` is annualised, `costs` is the sum in currency units, `max_drawdown` is the
         deepest drawdown as a return (0 or below).
     """
+    # From the returns, so that nothing after the day of ruin counts.
     returns = simple_returns(equity)
-    # Compounded from the returns, so that nothing after the day of ruin counts.
-    wealth = np.cumprod(np.concatenate([[1.0], 1.0 + returns]))
-    total = float(wealth[-1]) - 1.0
-    years = returns.size / SESSIONS_PER_YEAR
-    volatility = float(returns.std(ddof=1)) * math.sqrt(SESSIONS_PER_YEAR)
     return {
-        "total_return": total,
-        "annual_return": (1.0 + total) ** (1.0 / years) - 1.0 if total > -1.0 else math.nan,
-        "annual_volatility": volatility,
-        "sortino": sortino(returns),
-        "max_drawdown": float(drawdown(wealth).min()),
+        "total_return": float(wealth(returns)[-1]) - 1.0,
+        "annual_return": float(annual_return(returns)),
+        "annual_volatility": float(annual_volatility(returns)),
+        "sortino": float(sortino(returns)),
+        "max_drawdown": float(max_drawdown(returns)),
         "turnover": float(turnover[1:].mean()) * SESSIONS_PER_YEAR,
         "costs": float(costs.sum()),
-        "hit_rate": hit_rate(returns),
+        "hit_rate": float(hit_rate(returns)),
     }

@@ -1,8 +1,8 @@
 """What a user may choose about training."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 LossName = Literal["mse", "huber", "pinball", "cross_entropy", "pairwise_rank", "negative_ic"]
 AugmentationName = Literal["jitter", "scaling", "warp", "slice", "mixup"]
@@ -15,6 +15,16 @@ LOSS_OF_HEAD: dict[str, LossName] = {
     "rank": "pairwise_rank",
 }
 _TOGETHER = ("pairwise_rank", "negative_ic")
+
+
+def _distinct(seeds: tuple[int, ...]) -> tuple[int, ...]:
+    if len(set(seeds)) < len(seeds) or any(seed < 0 for seed in seeds):
+        raise ValueError(f"seeds={list(seeds)} must be distinct and ≥ 0; change one of them.")
+    return seeds
+
+
+# One network a seed.
+Seeds = Annotated[tuple[int, ...], AfterValidator(_distinct)]
 
 
 class TrainingSpec(BaseModel):
@@ -86,19 +96,12 @@ class TrainingSpec(BaseModel):
     precision: Literal["float32", "bf16"] = Field(
         "float32", description="bf16: mixed precision, on CUDA only."
     )
-    seeds: tuple[int, ...] = Field(
+    seeds: Seeds = Field(
         (0, 1, 2), min_length=1, max_length=64, description="One network a seed; the mean counts."
     )
     device: Literal["auto", "cpu", "cuda"] = Field(
         "auto", description="auto takes a GPU where there is one and says so."
     )
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ValueError(f"seeds={list(seeds)} must be distinct and ≥ 0; change one of them.")
-        return seeds
 
     @field_validator("losses", "augment")
     @classmethod

@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from models.errors import near
+from tasks.training.spec import Seeds
 
 SECTIONS = ("network", "training", "window")
 # What a study cannot vary, and why.
@@ -114,7 +115,7 @@ class TuningSpec(BaseModel):
     )
     trials: int = Field(20, ge=1, le=10_000, description="Most trials of the study.")
     seed: int = Field(0, ge=0, description="Seed of the sampler.")
-    seeds: tuple[int, ...] = Field(
+    seeds: Seeds = Field(
         (0,), min_length=1, max_length=64, description="Seeds of each trial's fits."
     )
     folds: int = Field(
@@ -140,13 +141,6 @@ class TuningSpec(BaseModel):
         min_length=1,
         description="Keys of network, training and window with choices, or low and high.",
     )
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, seeds: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-            raise ValueError(f"seeds={list(seeds)} must be distinct and ≥ 0; change one of them.")
-        return seeds
 
     @field_validator("space", mode="before")
     @classmethod

@@ -13,11 +13,10 @@ import tomli_w
 
 from models.device import keep_freed_memory, make_deterministic, resolve_device
 from tasks.lake.artifacts import Artifact, write_artifact, write_frames
-from tasks.lake.panel import panel_arrays
 from tasks.lake.target_spec import TARGET_COLUMNS
 from tasks.lake.task import cached_stage
 from tasks.training.network_spec import NetworkSpec
-from tasks.training.orders import rows_of
+from tasks.training.orders import panel_of, rows_of
 from tasks.training.spec import TrainingSpec
 from tasks.training.tuning import METRICS, Pruning, fit_tuned
 from tasks.training.tuning_spec import TuningSpec
@@ -63,7 +62,7 @@ def tune_fold(
     """
     make_deterministic()
     keep_freed_memory()
-    panel = panel_arrays(features.frame(root), names, lookback, earlier_bars)
+    panel = panel_of(root, features, names, lookback, earlier_bars)
     curves = [r.frame(root, "curve.parquet")["stop_score"].to_list() for r in rivals]
     fitted = fit_tuned(
         panel,

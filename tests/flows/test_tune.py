@@ -1,7 +1,6 @@
 """The flow `tune`: what it counts, what it leaves, and that it goes on after SIGKILL."""
 
 import json
-import logging
 import os
 import shutil
 import subprocess
@@ -17,7 +16,7 @@ from flows.cli import _print_study, main
 from flows.config import load_config, with_values
 from flows.inner import inner_splits
 from models.errors import UsageError
-from tests.flows.tiny import TRAINED_TO, Run, _States, read
+from tests.flows.tiny import TRAINED_TO, read, run
 
 SPACE = (
     "tuning.space.network.hidden.choices=[2, 4]",
@@ -29,20 +28,7 @@ STUDY = (*SPACE, "tuning.trials=5", "tuning.startup=1", "tuning.spared=0", "trai
 
 def tune(root, config, overrides):
     """Runs the flow on a data root and waits for its end."""
-    from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
-
-    from flows.tune import tune as flow
-
-    states, logger = _States(), logging.getLogger("prefect.task_runs")
-    storage = {PREFECT_LOCAL_STORAGE_PATH: root / "prefect" / "storage"}
-    with pytest.MonkeyPatch.context() as patch, temporary_settings(storage):
-        patch.setenv("NIGHTCAST_ROOT", str(root))
-        logger.addHandler(states)
-        try:
-            state = flow(load_config(config, overrides), TRAINED_TO, None, return_state=True)
-        finally:
-            logger.removeHandler(states)
-    return Run(state, states.heard)
+    return run("tune", root, config, TRAINED_TO, overrides=overrides)
 
 
 @pytest.fixture(scope="module")

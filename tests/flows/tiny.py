@@ -2,6 +2,7 @@
 
 import logging
 from datetime import date
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -136,13 +137,10 @@ class Run:
 
 
 def run(kind, root, config, as_of=None, now=None, overrides=()):
-    """Runs the flow `train` or `daily` on a data root and waits for its end."""
+    """Runs the flow `train`, `tune` or `daily` on a data root and waits for its end."""
     from prefect.settings import PREFECT_LOCAL_STORAGE_PATH, temporary_settings
 
-    if kind == "train":
-        from flows.train import train as flow
-    else:
-        from flows.daily import daily as flow
+    flow = getattr(import_module(f"flows.{kind}"), kind)
     states, logger = _States(), logging.getLogger("prefect.task_runs")
     storage = {PREFECT_LOCAL_STORAGE_PATH: root / "prefect" / "storage"}
     with pytest.MonkeyPatch.context() as patch, temporary_settings(storage):

@@ -2,15 +2,15 @@
 
 import numpy as np
 
+from tasks.evaluation import performance
 from tasks.evaluation.earned.entry import Figure, Paths
-from tasks.evaluation.earned.growth import annual_return, wealth
+from tasks.evaluation.earned.growth import annual_return
 from tasks.evaluation.metrics import FloatArray, divide
 
 
 def max_drawdown(paths: Paths) -> FloatArray:
     """Returns the deepest fall from the highest close so far, as a return (0 or below)."""
-    grown = wealth(paths.returns)
-    return np.asarray((grown / np.maximum.accumulate(grown, axis=1) - 1.0).min(axis=1))
+    return performance.max_drawdown(paths.returns)
 
 
 def drawdown_sessions(paths: Paths) -> FloatArray:
@@ -18,7 +18,7 @@ def drawdown_sessions(paths: Paths) -> FloatArray:
 
     A fall that has not been made up by the end counts up to there.
     """
-    grown = wealth(paths.returns)
+    grown = performance.wealth(paths.returns)
     place = np.arange(grown.shape[1])
     at_top = grown >= np.maximum.accumulate(grown, axis=1)
     return np.asarray((place - np.maximum.accumulate(place * at_top, axis=1)).max(axis=1), float)

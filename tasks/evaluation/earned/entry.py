@@ -2,11 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
 
+from tasks.evaluation.column import Column
 from tasks.evaluation.metrics import FloatArray
-
-Form = Literal["decimal", "percent"]
 
 
 @dataclass(frozen=True)
@@ -28,22 +26,12 @@ class Paths:
 
 
 @dataclass(frozen=True)
-class Figure:
+class Figure(Column):
     """One registry entry.
 
     Attributes:
-        title: heading of its column.
-        under: what stands beneath the heading; may be empty.
-        form: how it is written.
-        digits: of the number or the share.
-        signed: whether a plus sign is written.
         function: takes the paths; returns the value of each [N], NaN where undefined, or None
             where there is no benchmark to compare with.
     """
 
-    title: str
-    under: str
-    form: Form
-    digits: int
-    signed: bool
     function: Callable[[Paths], FloatArray | None]

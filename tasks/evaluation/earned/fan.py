@@ -3,7 +3,7 @@
 import numpy as np
 
 from tasks.evaluation.metrics import FloatArray
-from tasks.evaluation.performance import simple_returns
+from tasks.evaluation.performance import drawdown, simple_returns, wealth
 from tasks.evaluation.significance import resample_order
 from tasks.evaluation.spec import EvaluationSpec
 
@@ -16,12 +16,11 @@ def fan(equity: FloatArray, horizon: int, spec: EvaluationSpec) -> dict[str, Flo
     """
     returns = simple_returns(equity)
     order = resample_order(returns.size, horizon, spec.bootstrap_samples, spec.seed)[1:]
-    growth = np.cumprod(np.insert(1.0 + returns[order], 0, 1.0, axis=1), axis=1)
-    fallen = growth / np.maximum.accumulate(growth, axis=1) - 1.0
+    growth = wealth(returns[order])
     tail = (1.0 - spec.confidence) / 2.0
     low, high = np.quantile(growth, [tail, 1.0 - tail], axis=0)
     return {
         "growth_low": low,
         "growth_high": high,
-        "drawdown_low": np.quantile(fallen, tail, axis=0),
+        "drawdown_low": np.quantile(drawdown(growth), tail, axis=0),
     }

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from tasks.evaluation.column import columns
 from tasks.evaluation.earned import FIGURES
 from tasks.evaluation.earned.entry import Paths
 from tasks.evaluation.metrics import divide
@@ -38,15 +39,4 @@ def earned_section(
             for figure, entry in FIGURES.items()
             for draws in [entry.function(paths)]
         }
-    columns = [
-        {
-            "name": name,
-            "title": figure.title,
-            "under": figure.under,
-            "form": figure.form,
-            "digits": figure.digits,
-            "signed": figure.signed,
-        }
-        for name, figure in FIGURES.items()
-    ]
-    return {"columns": columns, "portfolios": rows}
+    return {"columns": columns(FIGURES), "portfolios": rows}

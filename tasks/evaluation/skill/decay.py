@@ -18,17 +18,18 @@ from tasks.evaluation.spec import EvaluationSpec
 HORIZONS = (1, 2, 3, 5, 10, 21)
 
 
-def realised(panel: pl.DataFrame, scored: Scored, horizon: int) -> FloatArray:
+def realised(opens: FloatArray, horizon: int) -> FloatArray:
     """Returns the log return from the open of t+1 to that of t+1+horizon [D, S].
 
-    NaN where there is no bar at either end, or the panel ends before.
+    NaN where there is no bar at either end, or the sessions end before.
+
+    Args:
+        opens: logarithms of the opens [D, S].
+        horizon: in sessions.
     """
-    sessions = panel["date"].unique().sort()
-    bars = panel.filter(pl.col("symbol").is_in(scored.symbols))
-    opens = np.log(to_matrix(bars, "open", sessions, scored.symbols))
     after = np.full(opens.shape, np.nan)
     after[: -horizon - 1] = opens[horizon + 1 :] - opens[1:-horizon]
-    return after[sessions.search_sorted(scored.dates).to_numpy()]
+    return after
 
 
 def decay_rows(
@@ -43,10 +44,14 @@ def decay_rows(
     # Short horizons ask for equal blocks.
     drawn: dict[int, FloatArray] = {}
     dates = scored.dates.len()
+    sessions = panel["date"].unique().sort()
+    bars = panel.filter(pl.col("symbol").is_in(scored.symbols))
+    opens = np.log(to_matrix(bars, "open", sessions, scored.symbols))
+    mine = sessions.search_sorted(scored.dates).to_numpy()
     for ahead in sorted({*HORIZONS, horizon}):
-        if len(panel["date"].unique()) <= ahead + 1:
+        if sessions.len() <= ahead + 1:
             continue
-        returns = realised(panel, scored, ahead)
+        returns = realised(opens, ahead)[mine]
         known = int(np.isfinite(returns).any(axis=1).sum())
         if known < 2 * ahead + 1:
             continue

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import polars as pl
 
 from tasks.evaluation.aligned import Scored
+from tasks.evaluation.column import columns
 from tasks.evaluation.metrics import FloatArray, mean_over_dates
 from tasks.evaluation.scores import DateScores
 from tasks.evaluation.significance import interval
@@ -41,17 +42,7 @@ def skill_section(
     below = below_levels(own, scored, weights)
     fifths = fifth_means(own.model.score, scored.target)
     return {
-        "columns": [
-            {
-                "name": name,
-                "title": score.title,
-                "under": score.under,
-                "form": score.form,
-                "digits": score.digits,
-                "signed": score.signed,
-            }
-            for name, score in SCORES.items()
-        ],
+        "columns": columns(SCORES),
         "models": {
             name: {
                 column: None if draws is None else interval(draws, spec.confidence)
