@@ -35,6 +35,11 @@ class TableRef(BaseModel):
     rows: int
     digest: str
 
+    @property
+    def identity(self) -> list[str]:
+        """What of the reference decides a result."""
+        return [self.table, str(self.cutoff), self.digest]
+
 
 class Artifact(BaseModel):
     """A finished result on disk; `parents` are the digests of what it was made from."""
@@ -47,6 +52,11 @@ class Artifact(BaseModel):
     sha256: str
     rows: int
     parents: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> str:
+        """What of the artifact decides a result."""
+        return self.sha256
 
     def path(self, root: Path, name: str) -> Path:
         """Returns the path of the file `name` of this artifact below the data root."""

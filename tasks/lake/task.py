@@ -124,12 +124,8 @@ def snapshot_trials(lake: str, trial: dict[str, Any], known_by: datetime) -> Tri
 
 
 def _identity(value: Any) -> Any:
-    """Returns what of a parameter decides the result: for a reference, its digest."""
-    if isinstance(value, Artifact):
-        return value.sha256
-    if isinstance(value, TableRef):
-        return [value.table, str(value.cutoff), value.digest]
-    if isinstance(value, TrialsRef):
+    """Returns what of a parameter decides the result: of a reference, what it says of itself."""
+    if isinstance(value, Artifact | TableRef | TrialsRef):
         return value.identity
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")

@@ -47,6 +47,7 @@ class Entry:
     label_end: date
     bundle: Artifact
     evidence: dict[str, Any]
+    known_at: datetime
 
     @property
     def label(self) -> str:
@@ -77,8 +78,8 @@ def enter(
     The champion judged again, and a rejection for the very same reason, add none.
     """
     name = manifest["name"]
-    known = _of_name(lake, name, now)
-    standing = standing_champion(lake, name, now)
+    known = [e for e in entries(lake, now) if e.name == name]
+    standing = _standing(known)
     evidence = {"verdict": manifest["verdict"], **asdict(decision)}
     model = _Judged(manifest, bundle, decision.kind)
     before = [e for e in known if e.model == model.id]
@@ -125,7 +126,8 @@ def promote(
             f"there are: {len(names)}."
         )
     name = own[-1].name
-    standing = standing_champion(lake, name, now)
+    named = [e for e in known if e.name == name]
+    standing = _standing(named)
     if standing is not None and standing.model == model:
         raise RunError(f"{model} is the champion of {name!r} already ({standing.label}).")
     manifest = manifest_of(root, own[-1])
@@ -141,8 +143,8 @@ def promote(
     }
     row = _Judged(manifest, own[-1].bundle, MANUAL).row("manual", evidence)
     rows = [row] if standing is None else [row, _retired(standing, model)]
-    _append(lake, name, rows, len(_of_name(lake, name, now)), now)
-    return _entry({**row, "name": name}), standing
+    _append(lake, name, rows, len(named), now)
+    return _entry({**row, "name": name, "known_at": now}), standing
 
 
 def champion(lake: Lake, name: str, cutoff: date, known_by: datetime, exchange: str) -> Entry:
@@ -155,32 +157,31 @@ def champion(lake: Lake, name: str, cutoff: date, known_by: datetime, exchange: 
     Raises:
         RunError: There is no model yet, or every model was trained beyond the cutoff.
     """
-    events = _crowned(lake, name, known_by)
-    if events.is_empty():
+    crowned = _crowned([e for e in entries(lake, known_by) if e.name == name])
+    if not crowned:
         raise RunError(f"There is no model named {name!r} yet; run `nightcast train` first.")
-    fit = events.filter(pl.col("label_end") <= cutoff)
-    if fit.is_empty():
-        closest = events.sort("label_end").row(0, named=True)
+    fit = [e for e in crowned if e.label_end <= cutoff]
+    if not fit:
+        closest = min(crowned, key=lambda entry: entry.label_end)
         raise RunError(
             f"The night of {cutoff} lies before the training end of every model: "
-            f"{closest['model']} has seen labels up to {closest['label_end']}. Train one with "
+            f"{closest.model} has seen labels up to {closest.label_end}. Train one with "
             f"`nightcast train --as-of {cutoff}` first, or forecast a later night."
         )
     opening = session_open(exchange, next_session(exchange, cutoff))
-    past = pl.col("gate") == PAST
-    regular, older = fit.filter(~past), fit.filter(past)
-    then = regular.filter(pl.col("known_at") < opening)
-    if not then.is_empty():
-        return _entry(then.row(-1, named=True))
-    if not regular.is_empty():
-        older = older.filter(pl.col("cutoff") > regular["cutoff"][-1])
-    return _entry((regular if older.is_empty() else older).row(-1, named=True))
+    regular = [e for e in fit if e.gate != PAST]
+    older = [e for e in fit if e.gate == PAST]
+    then = [e for e in regular if e.known_at < opening]
+    if then:
+        return then[-1]
+    if regular:
+        older = [e for e in older if e.cutoff > regular[-1].cutoff]
+    return (older or regular)[-1]
 
 
 def standing_champion(lake: Lake, name: str, known_by: datetime) -> Entry | None:
     """Returns the newest champion of a name, whatever night it may forecast; None without any."""
-    regular = _crowned(lake, name, known_by).filter(pl.col("gate") != PAST)
-    return None if regular.is_empty() else _entry(regular.row(-1, named=True))
+    return _standing([e for e in entries(lake, known_by) if e.name == name])
 
 
 def manifest_of(root: Path, entry: Entry) -> dict[str, Any]:
@@ -250,19 +251,20 @@ def _append(lake: Lake, name: str, rows: list[dict[str, Any]], count: int, now: 
     return lake.append("registry", pl.DataFrame(numbered), now)
 
 
-def _of_name(lake: Lake, name: str, known_by: datetime) -> list[Entry]:
-    return [e for e in entries(lake, known_by) if e.name == name]
+def _crowned(known: list[Entry]) -> list[Entry]:
+    return [e for e in known if e.event in CROWNED]
 
 
-def _crowned(lake: Lake, name: str, known_by: datetime) -> pl.DataFrame:
-    known = lake.read("registry", cutoff=None, known_by=known_by, stamps=True)
-    mine = (pl.col("name") == name) & pl.col("event").is_in(CROWNED)
-    return known.filter(mine).sort("sequence")
+def _standing(known: list[Entry]) -> Entry | None:
+    regular = [e for e in _crowned(known) if e.gate != PAST]
+    return regular[-1] if regular else None
 
 
 def _entry(row: dict[str, Any]) -> Entry:
     return Entry(
-        **{k: row[k] for k in ("name", "model", "event", "gate", "cutoff", "label_end")},
+        **{
+            k: row[k] for k in ("name", "model", "event", "gate", "cutoff", "label_end", "known_at")
+        },
         bundle=Artifact.model_validate_json(row["bundle"]),
         evidence=json.loads(row["evidence"]),
     )

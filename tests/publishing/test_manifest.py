@@ -19,6 +19,7 @@ STANDING = Entry(
     "sample", "gru-h1-20121130", "champion", "first", CUTOFF, CUTOFF,
     Artifact(kind="bundle", key="k", uri="", sha256="0", rows=1),
     {"verdict": {"label": "no edge"}, "reason": "there was no champion."},
+    datetime(2012, 12, 1, tzinfo=UTC),
 )  # fmt: skip
 LOOKS = {"mean": [0.0], "axes": [[1.0]], "variances": [1.0], "rest": 0.001, "threshold": 3.5}
 
