@@ -5,16 +5,19 @@
 2. `first`: without a champion the model becomes it, with whatever verdict it has.
 3. `past`: a model trained to an earlier cutoff than the champion succeeds nobody. It is entered
    for the nights that had no champion, and compared with none.
-4. `refresh`, the same specification on later data (or the same): it replaces the champion unless
-   it is shown to be worse by more than a margin. Where too little can be compared it does so too:
-   its procedure has been let through before, a champion is compared ever less the older it grows,
-   and nothing speaks for forecasting from older data.
-5. `challenger`, another specification: it must be shown to be better, after deflation by all
-   counted trials. Where too little can be compared it is rejected: the claim is its own to show.
+4. `refresh`, the same specification on later data (or the same), and on most of the same symbols:
+   it replaces the champion unless it is shown to be worse by more than a margin. Where too little
+   can be compared it does so too: its procedure has been let through before, a champion is compared
+   ever less the older it grows, and nothing speaks for forecasting from older data.
+5. `challenger`, another specification or universe: it must be shown to be better, after deflation
+   by all counted trials. Where too little can be compared it is rejected: the claim is its own to
+   show.
 
 Procedures are compared: the stored out-of-sample forecasts of both, made by the folds' weights, on
-identical symbols and dates. The published weights have seen the truths of those dates and are
-judged by live, tradable forecasts alone, of nights after the training cutoffs of both models.
+identical symbols and dates. Those of a challenger count only on identical folds, or it would win by
+being fitted on later data; those of a refresh have moved with its cutoff. The published weights
+have seen the truths of those dates and are judged by live, tradable forecasts alone, of nights
+after the training cutoffs of both models.
 
 Deflation is Šidák's: of N trials without skill the best reaches p with probability 1 - (1 - p)^N.
 That is exact for independent trials and cautious for alike ones. The count is the one that the
@@ -37,6 +40,8 @@ from tasks.lake.decision import Decision, Kind, not_certified
 from tasks.lake.target_spec import TargetSpec
 
 _KNOWN = ("symbol", "date", "score", "mean", "target")
+# Of all symbols that either was tested on, so many are the same where a universe only changed.
+_SAME_UNIVERSE = 0.5
 
 
 @dataclass(frozen=True)
@@ -52,9 +57,10 @@ class Contender:
         verdict: the label of its evaluation.
         distrust: why it cannot be trusted, None if it can.
         trials: how many trials its evaluation counted, itself among them.
-        tested: symbol, date, score, mean, target: its stored out-of-sample forecasts.
-        live: the same of its forecasts that were live and tradable, in the target's own unit; the
-            target is null until it has matured.
+        tested: symbol, date, score, mean, target: its stored out-of-sample forecasts, and the
+            fold_first and fold_last date that were tested with the same weights.
+        live: the same, folds aside, of its forecasts that were live and tradable, in the target's
+            own unit; the target is null until it has matured.
     """
 
     model: str
@@ -100,7 +106,11 @@ class Contender:
             verdict=manifest["verdict"]["label"],
             distrust=not_certified(manifest),
             trials=counted["count"],
-            tested=predictions.filter(pl.col("model") == summary["network"]).select(_KNOWN),
+            tested=predictions.filter(pl.col("model") == summary["network"]).select(
+                *_KNOWN,
+                fold_first=pl.col("date").min().over("fold"),
+                fold_last=pl.col("date").max().over("fold"),
+            ),
             live=live.filter(pl.col("origin") == "live", "tradable").select(_KNOWN),
         )
 
@@ -144,7 +154,9 @@ def relation(candidate: Contender, champion: Contender | None) -> Kind:
         return "first"
     if candidate.cutoff < champion.cutoff:
         return "past"
-    return "refresh" if candidate.spec == champion.spec else "challenger"
+    own, theirs = (set(one.tested["symbol"]) for one in (candidate, champion))
+    same = len(own & theirs) >= _SAME_UNIVERSE * len(own | theirs)
+    return "refresh" if same and candidate.spec == champion.spec else "challenger"
 
 
 def _compared(
@@ -163,24 +175,23 @@ def _compared(
             "decides by hand.",
         )
     horizon = candidate.target.horizon
-    rows, nights, late = _together(candidate, champion, spec)
+    rows, nights, late = _together(candidate, champion, kind, spec)
     days = rows["date"].unique().sort()
     dates = days.len()
     needed = max(spec.min_dates, 2 * horizon + 1)
     figures = {"champion": champion.model, "dates": dates, "live_nights": nights}
     if dates < needed:
-        return _cannot_tell(
-            kind, f"only {dates} common out-of-sample dates, of {needed} that it takes", figures
-        )
+        where = " in identical folds" if kind == "challenger" else ""
+        too_few = f"only {dates} common out-of-sample dates{where}, of {needed} that it takes"
+        return _cannot_tell(kind, too_few, figures, champion.cutoff)
     measure: Literal["loss", "ic"] = (
         "loss" if spec.measure == "loss" and candidate.has_mean and champion.has_mean else "ic"
     )
     found = compare(rows, measure, horizon, evaluation)
     figures |= {"measure": found.measure, "symbols": rows["symbol"].n_unique()}
     if math.isnan(found.gain):
-        return _cannot_tell(
-            kind, "the forecasts of one do not vary, so that they have no IC", figures
-        )
+        flat = "the forecasts of one do not vary, so that they have no IC"
+        return _cannot_tell(kind, flat, figures, champion.cutoff)
     span = f"on {dates} common dates ({days[0]} to {days[-1]}{late})"
     low, high = found.bounds(spec.confidence)
     said = f"{span} {_told(found.measure, found.gain, low, high, spec.confidence)}"
@@ -191,10 +202,11 @@ def _compared(
 
 
 def _together(
-    candidate: Contender, champion: Contender, spec: GateSpec
+    candidate: Contender, champion: Contender, kind: Kind, spec: GateSpec
 ) -> tuple[pl.DataFrame, int, str]:
     """Returns the common rows, the live nights among them, and what is said of those."""
-    tested = common_rows(candidate.tested, champion.tested)
+    folds = ("fold_first", "fold_last") if kind == "challenger" else ()
+    tested = common_rows(candidate.tested, champion.tested, folds)
     trained = max(candidate.cutoff, champion.cutoff)
     live = common_rows(candidate.live, champion.live).filter(pl.col("date") > trained)
     nights = live["date"].n_unique()
@@ -203,11 +215,14 @@ def _together(
     return pl.concat([tested, live]), nights, f", {nights} of them live nights"
 
 
-def _cannot_tell(kind: Kind, why: str, figures: dict[str, Any]) -> Decision:
+def _cannot_tell(kind: Kind, why: str, figures: dict[str, Any], cutoff: date) -> Decision:
     if kind == "refresh":
         rule = "by rule, the same specification on later data replaces the champion all the same"
         return Decision(True, kind, f"it cannot be compared ({why}); {rule}.", figures)
-    rule = "another specification would have to be shown to be better"
+    rule = (
+        "another specification or universe would have to be shown to be better: train it with the "
+        f"champion's [splits] and --as-of {cutoff}"
+    )
     return Decision(False, kind, f"it cannot be compared ({why}); {rule}.", figures)
 
 

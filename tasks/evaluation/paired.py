@@ -12,6 +12,7 @@
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -67,19 +68,22 @@ class Paired:
         return Paired(self.measure, -self.gain, self.error, self.freedom).p_above(-hurdle)
 
 
-def common_rows(candidate: pl.DataFrame, champion: pl.DataFrame) -> pl.DataFrame:
+def common_rows(
+    candidate: pl.DataFrame, champion: pl.DataFrame, alike: Sequence[str] = ()
+) -> pl.DataFrame:
     """Returns symbol, date, target, and score and mean of both, on the rows that both know.
 
     Args:
         candidate: symbol, date, score, mean, target.
         champion: the same; its column target tells only whether a truth is known.
+        alike: further columns in which a row of both must be equal.
     """
+    keys = ["symbol", "date", *alike]
     theirs = champion.filter(pl.col("target").is_finite()).select(
-        "symbol", "date", champion_score="score", champion_mean="mean"
+        *keys, champion_score="score", champion_mean="mean"
     )
-    own = candidate.filter(pl.col("target").is_finite())
-    columns = ("symbol", "date", "target", "score", "mean")
-    return own.select(columns).join(theirs, on=["symbol", "date"]).sort("symbol", "date")
+    own = candidate.filter(pl.col("target").is_finite()).select(*keys, "target", "score", "mean")
+    return own.join(theirs, on=keys).drop(alike).sort("symbol", "date")
 
 
 def compare(

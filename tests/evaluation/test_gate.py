@@ -51,7 +51,13 @@ def forecasts(skill=0.0, seed=0, noise=0.004, first=0, last=200):
     return (skill * TARGET + drawn)[first:last]
 
 
+def in_fold(tested, first=DAYS[0], last=DAYS[-1]):
+    """Rows that were all tested in one fold."""
+    return tested.with_columns(fold_first=pl.lit(first), fold_last=pl.lit(last))
+
+
 def contender(model="new", spec="a", tested=None, cutoff=DAYS[220], **changes):
+    tested = grid(forecasts()) if tested is None else tested
     values = {
         "model": model,
         "spec": spec,
@@ -61,7 +67,7 @@ def contender(model="new", spec="a", tested=None, cutoff=DAYS[220], **changes):
         "verdict": "no edge",
         "distrust": None,
         "trials": 1,
-        "tested": grid(forecasts()) if tested is None else tested,
+        "tested": tested if "fold_first" in tested.columns else in_fold(tested),
         "live": NOTHING,
     }
     return Contender(**(values | changes))
@@ -154,10 +160,43 @@ def test_procedures_without_common_dates_follow_as_a_refresh_and_not_as_a_challe
         asked(contender(spec=spec, tested=later, cutoff=DAYS[-1])) for spec in ("a", "b")
     )
     assert (refresh.promoted, challenger.promoted) == (True, False)
-    for found in (refresh, challenger):
-        assert "only 0 common out-of-sample dates, of 60 that it takes" in found.reason
+    assert "only 0 common out-of-sample dates, of 60 that it takes" in refresh.reason
+    assert "only 0 common out-of-sample dates in identical folds, of 60" in challenger.reason
     assert "by rule" in refresh.reason
     assert "would have to be shown to be better" in challenger.reason
+    assert f"--as-of {DAYS[210]}" in challenger.reason
+
+
+def test_a_challenger_is_compared_in_identical_folds_alone_and_a_refresh_in_moved_ones_too():
+    better = grid(forecasts(skill=0.3))
+    half = pl.col("date") < DAYS[100]
+    # The second half was tested with weights that had seen five sessions more.
+    moved = in_fold(better, first=DAYS[0], last=DAYS[99]).with_columns(
+        fold_first=pl.when(half).then("fold_first").otherwise(pl.lit(DAYS[105])),
+        fold_last=pl.when(half).then("fold_last").otherwise(pl.lit(DAYS[199])),
+    )
+    champion = replace(
+        CHAMPION,
+        tested=moved.with_columns(
+            fold_first=pl.when(half).then("fold_first").otherwise(pl.lit(DAYS[100])),
+        ),
+    )
+    challenger, refresh = (asked(contender(spec=s, tested=moved), champion) for s in ("b", "a"))
+    assert (challenger.figures["dates"], refresh.figures["dates"]) == (100, 200)
+
+
+def test_the_same_specification_on_another_universe_is_a_challenger():
+    def on(*names):
+        return contender(tested=grid(forecasts()).filter(pl.col("symbol").is_in(names)))
+
+    symbols = [f"S{n:02d}" for n in range(NAMES)]
+    assert asked(on(*symbols[:4])).kind == "refresh"
+    few = asked(on(*symbols[:3]))
+    assert (few.promoted, few.kind, few.figures["symbols"]) == (False, "challenger", 3)
+    renamed = grid(forecasts()).with_columns(symbol="X" + pl.col("symbol"))
+    other = asked(contender(tested=renamed, verdict="edge"))
+    assert (other.promoted, other.kind) == (False, "challenger")
+    assert "only 0 common out-of-sample dates" in other.reason
 
 
 def test_a_long_horizon_needs_more_dates_than_the_setting():
@@ -251,7 +290,7 @@ def test_heads_without_a_mean_are_compared_by_their_ic():
 
 def test_the_ic_may_be_chosen_and_has_its_own_margin():
     worse, better = contender(tested=grid(forecasts(seed=1))), grid(forecasts(skill=0.3))
-    champion = replace(CHAMPION, tested=better)
+    champion = replace(CHAMPION, tested=in_fold(better))
     found = asked(worse, champion, measure="ic")
     assert (found.promoted, found.figures["measure"]) == (False, "ts_ic")
     assert found.figures["margin"] == GateSpec().margin_ic
@@ -302,7 +341,8 @@ MANIFEST = {
 
 
 def test_a_contender_is_read_from_manifest_evaluation_and_ledger():
-    network = grid(forecasts()).with_columns(model=pl.lit("gru"))
+    second = pl.col("date") >= DAYS[120]
+    network = grid(forecasts()).with_columns(model=pl.lit("gru"), fold=second.cast(pl.Int64))
     zero = network.with_columns(model=pl.lit("zero"), score=0.0, mean=0.0)
     night = grid(forecasts(last=4)).with_columns(
         origin=pl.when(pl.col("date") == DAYS[0]).then(pl.lit("replay")).otherwise(pl.lit("live")),
@@ -312,12 +352,14 @@ def test_a_contender_is_read_from_manifest_evaluation_and_ledger():
     made = Contender.of(MANIFEST, summary, pl.concat([network, zero]), night, "a")
     assert (made.model, made.cutoff, made.trials) == ("gru-1", date(2015, 11, 20), 12)
     assert (made.verdict, made.has_mean, made.distrust) == ("edge", True, None)
-    assert made.tested.equals(grid(forecasts()))
+    assert made.tested.drop("fold_first", "fold_last").equals(grid(forecasts()))
+    folds = made.tested.select("fold_first", "fold_last").unique().sort("fold_first")
+    assert folds.rows() == [(DAYS[0], DAYS[119]), (DAYS[120], DAYS[199])]
     assert made.live["date"].unique().sort().to_list() == DAYS[2:4]
 
 
 def test_an_evaluation_from_before_scores_and_significance_is_read_too():
-    old = grid(forecasts()).with_columns(model=pl.lit("gru")).drop("score")
+    old = grid(forecasts()).with_columns(model=pl.lit("gru"), fold=0).drop("score")
     night = NOTHING.with_columns(origin=pl.lit("live"), tradable=pl.lit(True))
     made = Contender.of(MANIFEST, {"network": "gru"}, old, night, "a")
     assert made.tested["score"].equals(made.tested["mean"])
