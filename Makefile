@@ -20,8 +20,10 @@ check: install
 	$(BIN)/ruff check
 	$(BIN)/mypy
 
+# Two processes, each with whole files in the order of their names: flows, whose Prefect server and
+# trained root a process makes once, come together, and the longest tests are not left for the end.
 test: check
-	$(BIN)/pytest -m 'not slow and not gpu and not network'
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not slow and not gpu and not network'
 
 # One file at a time may be run: make test-slow FILE=tests/faults
 test-slow: install

@@ -128,6 +128,7 @@ def train(
         splits=config.splits,
         network=config.network,
         training=config.training,
+        baselines=config.baselines.names,
         evaluation=config.evaluation,
         frame=features,
         windows=windows,

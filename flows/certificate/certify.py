@@ -11,12 +11,15 @@ from flows.certificate.training import Fold, other_folds, refit_leaks
 from tasks.evaluation.certificate.inference import inference_checks
 from tasks.evaluation.certificate.rules import (
     counting_leaks,
+    oldest_bars,
     overlap_leaks,
     purge_leaks,
     stranger_leaks,
     survivor_leaks,
 )
 from tasks.evaluation.certificate.verdict import Certificate, Check, first_leak
+from tasks.features.frame import bars_behind, looks_across
+from tasks.features.names import parse
 
 
 def certify(run: Trained) -> Certificate:
@@ -62,8 +65,15 @@ def rules(run: Trained, sample: Sample) -> list[Check]:
 
 
 def _used_rows(run: Trained) -> pl.DataFrame:
-    """Returns fold, span, symbol, date, label_end of every row that a fold or the refit uses."""
-    named = run.frame.select("symbol", "date", "label_end").with_row_index("row")
+    """Returns fold, span, symbol, date, label_end, oldest of every row that is used."""
+    features = [parse(name) for name in run.features.features]
+    behind = bars_behind(features, ("volatility", *run.baselines))
+    named = run.frame.select(
+        "symbol",
+        "date",
+        "label_end",
+        oldest_bars(run.frame, run.lookback, behind, looks_across(features)),
+    ).with_row_index("row")
     return run.rows.join(named.cast({"row": pl.Int64}), on="row", how="left")
 
 

@@ -43,6 +43,7 @@ class Trained:
         frame: the feature frame it was trained on.
         rows: fold, span, row: the plan of its windows, and `plan`, the summary with spans and
             scalers.
+        baselines: the models beside it, which are fitted on the same rows.
         bundle: its refitted weights, with what a forecast needs to know.
         spells: the universe's dated membership as the lake has it.
         unread: symbol and date of members' bars in the lake that the features were not made of.
@@ -61,6 +62,7 @@ class Trained:
     splits: SplitSpec
     network: NetworkSpec
     training: TrainingSpec
+    baselines: tuple[str, ...]
     evaluation: EvaluationSpec
     cutoff: date
     frame: pl.DataFrame

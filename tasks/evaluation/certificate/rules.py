@@ -31,23 +31,49 @@ def purge_leaks(rows: pl.DataFrame, spans: Sequence[Mapping[str, Any]]) -> Itera
             )  # fmt: skip
 
 
+def oldest_bars(frame: pl.DataFrame, lookback: int, behind: int, across: bool) -> pl.Series:
+    """Returns the date of the oldest bar that the window ending on each row hangs on.
+
+    Args:
+        frame: symbol and date of every bar, sorted.
+        lookback: rows of a window.
+        behind: earlier bars of its symbol that a row's features hang on, warm-up included.
+        across: whether they hang on those of the other symbols of the row's date too.
+    """
+    # One step after the other: a window expression inside another one sees that one's groups.
+    earlier = pl.col("date").shift(behind).fill_null(pl.col("date").first())
+    made = frame.select("symbol", "date", oldest=earlier.over("symbol").to_physical())
+    if across:
+        made = made.with_columns(pl.col("oldest").min().over("date"))
+    window = pl.col("oldest").rolling_min(lookback, min_samples=1).over("symbol")
+    return made.select(window.cast(pl.Date))["oldest"]
+
+
 def overlap_leaks(
     rows: pl.DataFrame, tested: Mapping[int, Sequence[Mapping[str, Any]]]
 ) -> Iterator[str | None]:
     """Tries of every combinatorial fold whether a row it learns from shares sessions with a test.
 
+    A row reaches from the oldest bar that its features hang on to the end of its label, a test
+    span from its first date to the end of its last label.
+
     Args:
-        rows: as for `purge_leaks`.
+        rows: as for `purge_leaks`, with `oldest`, the date of that bar.
         tested: by fold the first and last dates of its test spans, as ISO text.
     """
     for fold, spans in tested.items():
-        learned = rows.filter(pl.col("fold") == fold, pl.col("span") != "test")
+        mine = rows.filter(pl.col("fold") == fold)
+        learned, judged = mine.filter(pl.col("span") != "test"), mine.filter(span="test")
         for span in spans:
             first, last = (pl.lit(span[end]).str.to_date() for end in ("start", "end"))
-            shared = learned.filter((pl.col("date") <= last) & (pl.col("label_end") >= first))
+            known = judged.filter(pl.col("date").is_between(first, last))["label_end"].max()
+            shared = learned.filter(
+                pl.col("oldest") <= pl.max_horizontal(last, pl.lit(known, pl.Date)),
+                pl.col("label_end") >= first,
+            )
             yield None if shared.is_empty() else _row_of(
                 shared, f"rows that fold {fold} learns from share sessions with its test span "
-                f"{span['start']} to {span['end']}"
+                f"{span['start']} to {span['end']} or the labels of it"
             )  # fmt: skip
 
 

@@ -2,14 +2,19 @@ from datetime import UTC, datetime, timedelta
 
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
 
 from tasks.evaluation.certificate.rules import (
     counting_leaks,
+    oldest_bars,
+    overlap_leaks,
     purge_leaks,
     stranger_leaks,
     survivor_leaks,
 )
-from tests.lake.frames import weekdays
+from tests.lake.frames import feature_frame, weekdays
+from tests.windows.test_combinatorial import LOOKBACK, SESSIONS, planned_or_rejected, worlds
+from tests.windows.test_combinatorial import oldest_bars as naive_oldest
 
 DAYS = weekdays(20)
 STARTS = [{"fit": DAYS[0], "stop": DAYS[5], "calibrate": DAYS[10], "test": DAYS[15]}]
@@ -57,6 +62,61 @@ def test_a_row_that_reaches_into_the_span_after_it_is_named(span, day, end):
 
 def test_test_rows_need_no_purging():
     assert not leaks(purge_leaks(used(("test", "A", DAYS[16], DAYS[19])), TEXTS))
+
+
+def beside_a_test(span, day, oldest, end):
+    """A row, and a fold that tests days 8 to 10, whose last label ends on day 12."""
+    rows = used((span, "B", DAYS[day], DAYS[end]), ("test", "A", DAYS[10], DAYS[12]))
+    tested = {0: [{"start": str(DAYS[8]), "end": str(DAYS[10])}]}
+    return rows.with_columns(oldest=pl.Series([DAYS[oldest], DAYS[7]])), tested
+
+
+@pytest.mark.parametrize("row", [("fit", 5, 2, 7), ("fit", 16, 13, 18), ("calibrate", 13, 13, 13)])
+def test_a_row_on_either_side_of_a_test_may_be_learned_from(row):
+    assert list(overlap_leaks(*beside_a_test(*row))) == [None]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        ("fit", 6, 3, 8),  # its label ends in the test
+        ("fit", 9, 9, 11),
+        ("stop", 11, 11, 13),  # a label of the test is not known yet
+        ("fit", 15, 12, 17),  # its window begins before that one is
+        ("calibrate", 18, 10, 19),
+        ("fit", 18, 0, 19),
+    ],
+)
+def test_a_row_whose_label_or_features_share_sessions_with_a_test_is_named(row):
+    (leak,) = overlap_leaks(*beside_a_test(*row))
+    assert leak.startswith("1 rows that fold 0 learns from share sessions with its test span")
+    assert leak.endswith(f"B {DAYS[row[1]]}")
+
+
+@pytest.mark.parametrize("across", [False, True])
+@pytest.mark.parametrize("behind", [0, 1, 7, 10_000])
+def test_the_oldest_bar_of_a_row_is_that_of_a_plain_loop(behind, across):
+    spans = {"A": (0, 80), "B": (10, 60), "C": (40, 80)}
+    frame = feature_frame(spans, SESSIONS, seed=3, missing=0.2)
+    found = oldest_bars(frame, LOOKBACK, behind, across).to_list()
+    assert found == naive_oldest(frame, behind, across)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(worlds())
+def test_no_plan_that_is_purged_leaks_and_one_that_forgot_its_features_does(world):
+    frame, _, splits, behind, across = world
+    plan = planned_or_rejected(*world)[1]
+
+    def leaking(memory):
+        oldest = oldest_bars(frame, LOOKBACK, memory, across)
+        keys = frame.select("symbol", "date", "label_end", oldest).with_row_index("row")
+        rows = plan.rows.join(keys.cast({"row": pl.Int64}), on="row", how="left")
+        tested = {e["fold"]: e["tested"] for e in plan.summary["folds"][splits.folds :]}
+        return leaks(overlap_leaks(rows, tested))
+
+    assert not leaking(behind)
+    assert leaking(len(SESSIONS))
 
 
 def test_a_member_may_be_used_on_the_first_and_last_day_of_each_spell():

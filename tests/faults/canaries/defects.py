@@ -20,6 +20,7 @@ from tasks.lake.factors import back_adjusted
 from tasks.lake.membership import Membership
 from tasks.lake.panel import PanelArrays
 from tasks.training.inputs import FoldRows
+from tasks.windows.spec import SplitSpec
 from tests.faults.canaries import market
 
 
@@ -30,6 +31,7 @@ class Canary:
     plant: Callable
     check: str
     features: tuple[str, ...] = market.FEATURES.features
+    splits: SplitSpec = market.SPLITS
 
     @property
     def spec(self):
@@ -75,6 +77,13 @@ def unpurged_labels(patch):
         return rows if labels_known_by is None else rows[np.isfinite(panel.target[rows])]
 
     patch.setattr(PanelArrays, "rows", unpurged)
+
+
+def features_that_remember_a_test(patch):
+    def forgetful(panel, lookback, behind, across):
+        return panel.dates
+
+    patch.setattr("tasks.windows.plan.first_seen", forgetful)
 
 
 def fill_at_the_close_of_the_signal(patch):
@@ -156,23 +165,26 @@ def with_levels(patch):
 
 
 _LEVEL = (*market.FEATURES.features, "level")
+# What follows a test span must not go for good, as it does with the long memory of `rsi`.
+_SHORT = ("log_return(1)", "log_return(5)", "realised_volatility(20)")
 
 CANARIES = {
-    plant.__name__: Canary(plant, check, features)
-    for plant, check, features in (
-        (scaler_over_all_rows, "fit inputs", market.FEATURES.features),
-        (centred_window, "features", market.FEATURES.features),
-        (back_fill, "features", market.FEATURES.features),
-        (unpurged_labels, "purging", market.FEATURES.features),
-        (fill_at_the_close_of_the_signal, "fill times", market.FEATURES.features),
-        (fill_ahead_of_the_signal, "fill times", market.FEATURES.features),
-        (future_split_in_the_prices, "orders", market.FEATURES.features),
+    plant.__name__: Canary(plant, *told)
+    for plant, *told in (
+        (scaler_over_all_rows, "fit inputs"),
+        (centred_window, "features"),
+        (back_fill, "features"),
+        (unpurged_labels, "purging"),
+        (features_that_remember_a_test, "purging", _SHORT, market.CROSSED),
+        (fill_at_the_close_of_the_signal, "fill times"),
+        (fill_ahead_of_the_signal, "fill times"),
+        (future_split_in_the_prices, "orders"),
         (future_split_in_a_feature, "features", _LEVEL),
-        (survivors_alone_are_read, "survivors", market.FEATURES.features),
-        (todays_members_always_were, "survivors", market.FEATURES.features),
-        (early_stopping_on_the_test_span, "fit inputs", market.FEATURES.features),
-        (early_stopping_behind_the_inputs, "refit", market.FEATURES.features),
-        (trial_that_is_not_counted, "trial count", market.FEATURES.features),
-        (trial_counted_when_all_is_fitted, "trial count", market.FEATURES.features),
+        (survivors_alone_are_read, "survivors"),
+        (todays_members_always_were, "survivors"),
+        (early_stopping_on_the_test_span, "fit inputs"),
+        (early_stopping_behind_the_inputs, "refit"),
+        (trial_that_is_not_counted, "trial count"),
+        (trial_counted_when_all_is_fitted, "trial count"),
     )
 }

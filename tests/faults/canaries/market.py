@@ -14,7 +14,8 @@ import torch
 from flows.certificate.trained import Trained, World
 from models.bundle import Bundle
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.features.frame import Exchange
+from tasks.features.frame import Exchange, bars_behind, looks_across
+from tasks.features.names import parse
 from tasks.features.spec import FeatureSpec
 from tasks.features.stage import stage_frames
 from tasks.lake.factors import index_prices
@@ -38,6 +39,9 @@ FEATURES = FeatureSpec(
 TARGET = TargetSpec(horizon=3)
 LOOKBACK = 5
 SPLITS = SplitSpec(folds=2, fit=120, stop=30, calibrate=25, test=40)
+CROSSED = SPLITS.model_copy(
+    update={"scheme": "combinatorial", "groups": 3, "test_groups": 1, "fit": 90}
+)
 NETWORK = RecurrentSpec(hidden=4, dropout=0.1)
 TRAINING = TrainingSpec(epochs=2, batch_size=64, learning_rate=0.01, seeds=(0,), device="cpu")
 CPU = torch.device("cpu")
@@ -97,6 +101,7 @@ def train(
     target: TargetSpec = TARGET,
     network: RecurrentSpec = NETWORK,
     training: TrainingSpec = TRAINING,
+    splits: SplitSpec = SPLITS,
 ) -> Run:
     """Trains on the market of a seed; each stage is that of the project."""
     bars, actions = traded(seed)
@@ -116,7 +121,9 @@ def train(
         None if index is None else index_prices(index),
     )
     panel = panel_arrays(frame, features.features, LOOKBACK, features.lookback)
-    plan = plan_windows(panel, LOOKBACK, target.horizon, SPLITS, cutoff)
+    parsed = [parse(name) for name in features.features]
+    behind, across = bars_behind(parsed, ("volatility",)), looks_across(parsed)
+    plan = plan_windows(panel, LOOKBACK, target.horizon, splits, cutoff, behind, across)
     lake, counted = _count(folder)
     fitted = {}
     for entry in plan.summary["folds"]:
@@ -135,9 +142,10 @@ def train(
         features=features,
         target=target,
         lookback=LOOKBACK,
-        splits=SPLITS,
+        splits=splits,
         network=network,
         training=training,
+        baselines=(),
         evaluation=EvaluationSpec(seed=seed),
         cutoff=cutoff,
         frame=frame,

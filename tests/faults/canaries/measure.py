@@ -32,7 +32,7 @@ def planted(name: str, seed: int, folder: Path) -> Certificate:
     with pytest.MonkeyPatch.context() as patch:
         with_levels(patch)
         canary.plant(patch)
-        return certify(train(seed, folder, canary.spec).trained)
+        return certify(train(seed, folder, canary.spec, splits=canary.splits).trained)
 
 
 def sound(seed: int, folder: Path) -> Certificate:

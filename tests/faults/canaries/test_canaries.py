@@ -40,7 +40,7 @@ def test_a_planted_leak_is_noticed_by_its_check(name, monkeypatch, tmp_path):
     canary = CANARIES[name]
     with_levels(monkeypatch)
     canary.plant(monkeypatch)
-    run = train(0, tmp_path, canary.spec).trained
+    run = train(0, tmp_path, canary.spec, splits=canary.splits).trained
     checks = PARTS.get(canary.check, ruled)(run)
     assert canary.check in {check.name for check in checks if not check.holds}
 
@@ -99,6 +99,14 @@ def test_whatever_a_user_may_choose_raises_no_alarm(name, tmp_path):
     certificate = certify(train(3, tmp_path, **VARIANTS[name]).trained)
     assert failed(certificate) == {}
     assert all(check.trials for check in certificate.checks), certificate.sentence
+
+
+def test_sound_combinatorial_folds_raise_no_alarm(tmp_path):
+    canary = CANARIES["features_that_remember_a_test"]
+    run = train(0, tmp_path, canary.spec, splits=canary.splits).trained
+    crossed = {entry["fold"] for entry in run.plan["folds"] if "tested" in entry}
+    assert len(crossed) == 3
+    assert all(check.holds for check in ruled(run))
 
 
 def test_a_certificate_of_the_same_run_is_the_same(tmp_path):
