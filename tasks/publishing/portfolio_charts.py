@@ -163,8 +163,8 @@ def sector_chart(rows: list[dict[str, Any]]) -> go.Figure:
         earned = [row[portfolio]["earned"] for row in rows]
         colour = STYLES[portfolio]["color"]
         figure.add_scatter(
-            x=scaled(earned, 100.0, 3), y=names, mode="markers", name=portfolio.replace("_", " "),
-            marker={"size": 9, "color": colour, "symbol": symbol},
+            x=scaled(earned, 100.0, 3), y=names, mode="markers", orientation="h",
+            name=portfolio.replace("_", " "), marker={"size": 9, "color": colour, "symbol": symbol},
             error_x=error_bars(earned, 100.0, 3, colour),
         )  # fmt: skip
     figure.update_layout(
