@@ -97,13 +97,21 @@ class RunConfig(BaseModel):
             )
         return self
 
+    @property
+    def needing_sectors(self) -> list[str]:
+        """The settings, with their values, that the membership must name sectors for."""
+        asked, most = self.network.covariates, self.evaluation.portfolio.max_sector_weight
+        said = [f"network.covariates={list(asked)}"] if "sector" in asked else []
+        limit = [] if most is None else [f"evaluation.portfolio.max_sector_weight={most}"]
+        return said + limit
+
     @model_validator(mode="after")
-    def _has_the_sectors_that_the_network_asks_for(self) -> Self:
-        if "sector" in self.network.covariates and self.universe.file is None:
+    def _has_a_file_for_the_sectors_that_it_needs(self) -> Self:
+        if self.needing_sectors and self.universe.file is None:
             raise ValueError(
-                f"network.covariates={list(self.network.covariates)} needs sectors, and without "
+                f"{' and '.join(self.needing_sectors)} cannot do without sectors, and without "
                 "universe.file nothing names any; set it to a membership file with a column "
-                "`sector`, or leave 'sector' out."
+                "`sector`, or leave 'sector' out of the covariates and the limit empty."
             )
         return self
 

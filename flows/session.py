@@ -63,7 +63,8 @@ def plan_run(
         lake: The lake's address.
 
     Raises:
-        UsageError: An unknown symbol, a cutoff in the future, or `cuda` without a GPU.
+        UsageError: An unknown symbol, a cutoff in the future, `cuda` without a GPU, or a
+            training that needs sectors where the membership names none.
         DataError: The provider's history ends before the session.
     """
     device = resolve_device(config.training.device).type
@@ -74,6 +75,8 @@ def plan_run(
     session, reason = _session(config, kind, provider, as_of, now, lake)
     # Where there is nothing to do, the universe is still checked, for bad usage to come out.
     who = members(provider, config.universe, session or local_date(config.universe.exchange, now))
+    if kind == "train":
+        _require_sectors(config, who.membership)
     return Plan(
         symbols=who.ever,
         membership=who.membership,
@@ -83,6 +86,15 @@ def plan_run(
         device=device,
         survivorship=survivorship(config.universe, who.membership, provider),
     )
+
+
+def _require_sectors(config: RunConfig, membership: pl.DataFrame) -> None:
+    if config.needing_sectors and membership["sector"].null_count() == membership.height:
+        raise UsageError(
+            f"{' and '.join(config.needing_sectors)} cannot do without sectors, and none of "
+            f"the {membership.height} spells in {config.universe.file} names one; fill its column "
+            "`sector`, or leave 'sector' out of the covariates and the limit empty."
+        )
 
 
 def _session(

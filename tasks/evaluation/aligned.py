@@ -10,7 +10,7 @@ from models.errors import DataError, UsageError, near
 from tasks.evaluation.liquidity import VOLATILITY_SESSIONS, with_liquidity
 from tasks.evaluation.metrics import FloatArray, IcKind
 from tasks.evaluation.portfolio import Market
-from tasks.lake.membership import sector_rows
+from tasks.evaluation.sectors import sector_grid
 from tasks.lake.tables import QUANTILE_COLUMNS
 
 _NUMBERS = ("score", "mean", *QUANTILE_COLUMNS)
@@ -193,6 +193,7 @@ def traded_market(
         to_matrix(bars, column, dates, symbols)
         for column in ("open", "close", "volume", "dollar_volume", "volatility")
     )
+    sectors = None if spells is None else sector_grid(spells, dates, symbols)
     market = Market(
         dates.to_list(),
         opens,
@@ -200,21 +201,8 @@ def traded_market(
         np.isfinite(opens) & (volume > 0.0),
         dollar_volume=dollars,
         volatility=volatility,
-        sector=None if spells is None else _sector_codes(spells, bars, dates, symbols),
+        sector=None if sectors is None else sectors.codes,
+        sector_names=() if sectors is None else sectors.names,
         earlier_close=to_matrix(before, "close", earlier, symbols),
     )
     return to_matrix(forecasts, "score", dates, symbols), market
-
-
-def _sector_codes(
-    spells: pl.DataFrame, bars: pl.DataFrame, dates: pl.Series, symbols: list[str]
-) -> npt.NDArray[np.int64] | None:
-    """Returns the number of each symbol's sector [D, S], -1 without one; None if nothing has one.
-
-    It is the sector of the day, from the membership of the day.
-    """
-    names = sector_rows(spells, bars)
-    if names.null_count() == names.len():
-        return None
-    codes = bars.with_columns(sector=names.rank("dense").cast(pl.Float64) - 1.0)
-    return np.nan_to_num(to_matrix(codes, "sector", dates, symbols), nan=-1.0).astype(np.int64)

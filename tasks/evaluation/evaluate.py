@@ -24,6 +24,7 @@ from tasks.evaluation.horizons import horizon_rows
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
 from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
+from tasks.evaluation.sectors import sector_grid
 from tasks.evaluation.sensitivity import cost_sensitivity
 from tasks.evaluation.significance import (
     Interval,
@@ -108,6 +109,7 @@ def evaluate(
     forecasts = predictions.filter(pl.col("model") == network)
     signal, market = traded_market(panel, forecasts, horizon, spells)
     ledgers = run_portfolios(signal, market, benchmark, spec.portfolio, horizon)
+    sectors = None if spells is None else sector_grid(spells, scored.dates, scored.symbols)
     others = horizon_rows(further or {}, spec, network, head, scored.ic_kind)
     summary = {
         "network": network,
@@ -120,8 +122,8 @@ def evaluate(
         "span": _span(scored),
         "models": rows,
         "horizons": others,
-        "skill": skill_section(scores, scored, panel, weights, network, horizon, spec),
-        "earned": earned_section(ledgers, horizon, spec),
+        "skill": skill_section(scores, scored, panel, weights, network, horizon, spec, sectors),
+        "earned": earned_section(ledgers, market, horizon, spec),
         "folds": _fold_rows(scores[network], scored, weights, spec.confidence),
         "warnings": [
             *(text for kind, text in NOT_EARNED.items() if kind == target.kind),

@@ -61,8 +61,8 @@ class Data(NamedTuple):
 
 
 @_compiled
-def run(data, rules, book, shares):
-    """Fills `book` [D, columns], and `shares` [D, S] unless it has no rows."""
+def run(data, rules, book, shares, paid):
+    """Fills `book` [D, columns], and `shares` and `paid` [D, S] unless they have no rows."""
     sessions, names = data.signal.shape
     held, wanted = np.zeros((rules.tranches, names)), np.zeros((rules.tranches, names))
     longs = np.zeros((rules.tranches, names), np.bool_)
@@ -73,27 +73,29 @@ def run(data, rules, book, shares):
     price, position, part = np.zeros(names), np.zeros(names), np.zeros(names)
     silent, weights = np.zeros(names, np.int64), np.zeros(names)
     known, orders = np.zeros(names, np.bool_), np.zeros(names, np.int64)
+    lost = np.zeros(names)  # what each name costs in a session
     started, worth = False, rules.capital
     for day in range(sessions):
         line = book[day]
+        lost[:] = 0.0
         for one in range(rules.tranches):
             if day > 0:
-                cash[one] += _carry(held[one], price, cash[one], rules, line)
+                cash[one] += _carry(held[one], price, cash[one], rules, line, lost)
             if decided[one] >= 0:
                 volume = _row(data.dollar_volume, decided[one])
                 moves = _row(data.volatility, decided[one])
                 count = _reach(wanted[one], held[one], data.tradable[day], data.open[day], volume,
                                moves, rules.max_participation, orders, part)  # fmt: skip
                 cash[one] += _fill(orders[:count], wanted[one], held[one], data.open[day], price,
-                                   volume, moves, rules, cash[one], part, line)  # fmt: skip
+                                   volume, moves, rules, cash[one], part, line, lost)  # fmt: skip
                 _sum_up(orders[:count], held, position)
                 decided[one] = -1
         line[TURNOVER] /= worth if worth > 0.0 else np.inf
         if _mark(data.open[day], data.close[day], rules.delisted_after, price, silent):
-            _settle(silent, price, held, position, cash, rules, line)
+            _settle(silent, price, held, position, cash, rules, line, lost)
         worth = _value(position, price, cash, line)
         if shares.shape[0]:
-            shares[day] = position
+            shares[day], paid[day] = position, lost
         if _find_known(data.signal[day], price, known) == 0:
             continue
         if not started:
@@ -142,7 +144,7 @@ def _value(position, price, cash, line):
 
 
 @_compiled
-def _carry(held, price, cash, rules, line):
+def _carry(held, price, cash, rules, line, lost):
     """Returns interest less borrow fee for the night, on the values at the close before.
 
     Proceeds of shorts lie with the lender and earn nothing.
@@ -150,7 +152,9 @@ def _carry(held, price, cash, rules, line):
     short = 0.0
     if rules.mode == LONG_SHORT or rules.mode == FORECAST_WEIGHTED:
         for s in range(held.size):
-            short -= min(held[s] * price[s], 0.0)
+            value = max(-held[s] * price[s], 0.0)
+            short += value
+            lost[s] += rules.borrow * value
     fee, earned = rules.borrow * short, rules.interest * max(cash - short, 0.0)
     line[BORROW] += fee
     line[INTEREST] += earned
@@ -175,7 +179,7 @@ def _reach(wanted, held, tradable, opens, volume, moves, most, orders, part):
 
 
 @_compiled
-def _fill(orders, wanted, held, opens, price, volume, moves, rules, cash, part, line):
+def _fill(orders, wanted, held, opens, price, volume, moves, rules, cash, part, line, lost):
     """Trades at the open and returns what that adds to the cash."""
     rate = rules.commission + rules.spread
     sold, bill = 0.0, 0.0
@@ -202,6 +206,7 @@ def _fill(orders, wanted, held, opens, price, volume, moves, rules, cash, part, 
             traded += value
             line[SLIPPAGE] += slipped
             gained -= np.sign(order) * value + rate * value + slipped
+            lost[s] += rate * value + slipped
             # An order that is filled leaves no dust of rounding.
             held[s] = wanted[s] if share == 1.0 else held[s] + share * order
     line[TURNOVER] += traded
@@ -234,15 +239,16 @@ def _mark(opens, closes, delisted_after, price, silent):
 
 
 @_compiled
-def _settle(silent, price, held, position, cash, rules, line):
+def _settle(silent, price, held, position, cash, rules, line, lost):
     """Pays out what has just been silent for too long; a short gains nothing by the loss."""
     for s in range(silent.size):
         if silent[s] == rules.delisted_after and position[s] != 0.0:
             for one in range(held.shape[0]):
                 value = held[one, s] * price[s]
-                lost = rules.delisting_loss * max(value, 0.0)
-                cash[one] += value - lost
-                line[WRITTEN_OFF] += lost
+                loss = rules.delisting_loss * max(value, 0.0)
+                cash[one] += value - loss
+                line[WRITTEN_OFF] += loss
+                lost[s] += loss
                 held[one, s] = 0.0
             position[s] = 0.0
 

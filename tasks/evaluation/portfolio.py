@@ -57,6 +57,7 @@ class Market:
         volatility: standard deviation of daily log returns, known at the close.
         member: whether the symbol belongs to the universe; None where all do.
         sector: number of the symbol's sector from 0 on, -1 where unknown; None without any.
+        sector_names: what the numbers stand for.
         earlier_close: closes of the sessions before the first [L, S]; None without any.
     """
 
@@ -68,6 +69,7 @@ class Market:
     volatility: FloatArray | None = None
     member: npt.NDArray[np.bool_] | None = None
     sector: npt.NDArray[np.int64] | None = None
+    sector_names: tuple[str, ...] = ()
     earlier_close: FloatArray | None = None
 
 
@@ -84,6 +86,7 @@ class Ledger:
         commission, spread, slippage, borrow: paid; interest: earned; written_off: lost at
             delistings.
         shares: held at the close [D, S]; without rows where they were not to be kept.
+        paid: costs and losses at delistings of each name, as `shares`.
     """
 
     dates: list[date]
@@ -100,6 +103,7 @@ class Ledger:
     interest: FloatArray
     written_off: FloatArray
     shares: FloatArray
+    paid: FloatArray
 
     @property
     def positions_value(self) -> FloatArray:
@@ -155,10 +159,10 @@ def simulate(
         returns=_returns(market) if spec.volatility_target else _EMPTY,
     )
     book = np.zeros((signal.shape[0], len(kernel.COLUMNS)))
-    shares = np.zeros(signal.shape if keep_shares else (0, 0))
-    kernel.run(data, _rules(mode, spec, horizon), book, shares)
+    shares, paid = np.zeros((2, *(signal.shape if keep_shares else (0, 0))))
+    kernel.run(data, _rules(mode, spec, horizon), book, shares, paid)
     columns = dict(zip(kernel.COLUMNS, book.T, strict=True))
-    return Ledger(dates=market.dates, shares=shares, **columns)
+    return Ledger(dates=market.dates, shares=shares, paid=paid, **columns)
 
 
 def target_weights(signal: FloatArray, mode: Mode, spec: PortfolioSpec) -> FloatArray:

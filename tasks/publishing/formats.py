@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 UNKNOWN = "–"
+UNSECTORED = "without a sector"
 # A number never parts from its unit at the end of a line.
 NARROW = "\N{NO-BREAK SPACE}"
 

@@ -4,6 +4,7 @@ As those in `charts.py` they carry no theme, and what a colour tells a dash tell
 """
 
 from collections.abc import Mapping
+from textwrap import wrap
 from typing import Any
 
 import plotly.graph_objects as go
@@ -18,12 +19,14 @@ from tasks.publishing.charts import (
     VIOLET,
     days,
     draw_line,
+    legend,
+    margin,
     rounded,
     stacked,
     thinned,
 )
-from tasks.publishing.formats import money
-from tasks.publishing.skill_charts import dots
+from tasks.publishing.formats import UNSECTORED, money
+from tasks.publishing.skill_charts import dots, error_bars, scaled
 
 # The portfolio that the verdict on the money is about.
 TRADED = "long_only"
@@ -35,6 +38,9 @@ STYLES: dict[str, dict[str, Any]] = {
     "long_short": {"color": ORANGE, "dash": DASHES[0], "width": 1.6},
     "forecast_weighted": {"color": VIOLET, "dash": DASHES[2], "width": 1.6},
 }
+# Marks beside colours.
+SECTOR_MARKS = {TRADED: "circle", "long_short": "diamond-open"}
+_NAME_WIDTH, _ROW_HEIGHT, _AROUND = 16, 44, 110
 _BY_NETWORK = (TRADED, "long_short", "forecast_weighted")
 
 
@@ -48,6 +54,9 @@ def drawn(summary: Mapping[str, Any], equity: pl.DataFrame) -> dict[str, go.Figu
             figures["exposure"] = exposure_chart(equity)
     if summary.get("costs"):
         figures["costs"] = cost_chart(summary["costs"]["rows"], summary["portfolios"])
+    sectors = (summary.get("earned") or {}).get("sectors")
+    if sectors:
+        figures["sectors"] = sector_chart([row for row in sectors if row["kind"] == "sector"])
     capacity = summary.get("capacity")
     if capacity and isinstance(capacity["rows"][0]["sharpe"], Mapping):
         figures["capacity"] = capacity_chart(capacity["rows"])
@@ -143,4 +152,25 @@ def capacity_chart(rows: list[dict[str, Any]]) -> go.Figure:
     figure = dots([money(row["capital"]) for row in rows], [row["sharpe"] for row in rows], 1.0, 3)
     figure.update_xaxes(title_text="capital, currency units", type="category")
     figure.update_yaxes(title_text="net Sharpe ratio", zeroline=True)
+    return figure
+
+
+def sector_chart(rows: list[dict[str, Any]]) -> go.Figure:
+    """Returns what each sector added to the return a year of both portfolios, with its interval."""
+    figure = go.Figure(layout={"template": "none"})
+    names = ["<br>".join(wrap(row["name"] or UNSECTORED, _NAME_WIDTH)) for row in rows]
+    for portfolio, symbol in SECTOR_MARKS.items():
+        earned = [row[portfolio]["earned"] for row in rows]
+        colour = STYLES[portfolio]["color"]
+        figure.add_scatter(
+            x=scaled(earned, 100.0, 3), y=names, mode="markers", orientation="h",
+            name=portfolio.replace("_", " "), marker={"size": 9, "color": colour, "symbol": symbol},
+            error_x=error_bars(earned, 100.0, 3, colour),
+        )  # fmt: skip
+    figure.update_layout(
+        margin=margin(), legend=legend(), scattermode="group", scattergap=0.4,
+        height=_AROUND + _ROW_HEIGHT * len(rows),
+    )  # fmt: skip
+    figure.update_xaxes(title_text="return a year", ticksuffix=" %", zeroline=True)
+    figure.update_yaxes(type="category", autorange="reversed", automargin=True)
     return figure

@@ -22,7 +22,16 @@ from plotly.offline import get_plotlyjs
 
 from tasks.lake.target_spec import TargetSpec
 from tasks.publishing import charts, portfolio_charts, portfolio_tables, skill_charts
-from tasks.publishing.formats import bounds, decimal, estimated, money, percent, said, times
+from tasks.publishing.formats import (
+    UNSECTORED,
+    bounds,
+    decimal,
+    estimated,
+    money,
+    percent,
+    said,
+    times,
+)
 from tasks.publishing.manifest import NOT_CERTIFIED, NOT_PROVED
 from tasks.publishing.measures import Measure, in_basis_points
 from tasks.publishing.novelty import unlike_training
@@ -109,6 +118,7 @@ def render_report(material: ReportMaterial) -> str:
             earned=summary.get("earned"),
             paths=summary.get("paths"),
             written=written,
+            unsectored=UNSECTORED,
             planned=skill_charts.MAX_PLANNED,
             symbols=symbols,
             symbols_total=own["symbol"].n_unique(),

@@ -124,9 +124,27 @@ def dots(
     digits: int,
 ) -> go.Figure:
     """Returns values with their intervals as bars; what is undefined is left out."""
+    figure = go.Figure(layout={"template": "none"})
+    figure.add_scatter(
+        x=list(x), y=scaled(rows, factor, digits), mode="markers",
+        marker={"size": 9, "color": BLUE}, error_y=error_bars(rows, factor, digits, BLUE),
+    )  # fmt: skip
+    figure.update_layout(margin=margin(), showlegend=False)
+    return figure
 
-    def scaled(value: float | None) -> float | None:
-        return None if value is None else round(value * factor, digits)
+
+def scaled(
+    rows: Sequence[Mapping[str, float | None]], factor: float, digits: int
+) -> list[float | None]:
+    """Returns the values of intervals, multiplied."""
+    values = [row["value"] for row in rows]
+    return [None if value is None else round(value * factor, digits) for value in values]
+
+
+def error_bars(
+    rows: Sequence[Mapping[str, float | None]], factor: float, digits: int, colour: str
+) -> dict[str, Any]:
+    """Returns the bars from the values of intervals to their ends."""
 
     def away(row: Mapping[str, float | None], end: str) -> float | None:
         value, bound = row["value"], row[end]
@@ -134,15 +152,8 @@ def dots(
             None if value is None or bound is None else round(abs(bound - value) * factor, digits)
         )
 
-    figure = go.Figure(layout={"template": "none"})
-    figure.add_scatter(
-        x=list(x), y=[scaled(row["value"]) for row in rows], mode="markers",
-        marker={"size": 9, "color": BLUE},
-        error_y={
-            "type": "data", "symmetric": False, "thickness": 1.6, "width": 5, "color": BLUE,
-            "array": [away(row, "high") for row in rows],
-            "arrayminus": [away(row, "low") for row in rows],
-        },
-    )  # fmt: skip
-    figure.update_layout(margin=margin(), showlegend=False)
-    return figure
+    return {
+        "type": "data", "symmetric": False, "thickness": 1.6, "width": 5, "color": colour,
+        "array": [away(row, "high") for row in rows],
+        "arrayminus": [away(row, "low") for row in rows],
+    }  # fmt: skip

@@ -209,8 +209,10 @@ def test_a_target_over_a_benchmark_that_is_not_named_is_refused():
 
 def test_sectors_that_nothing_names_are_refused():
     met = complaint('network.covariates=["sector", "exchange"]')
-    assert "network.covariates=['sector', 'exchange'] needs sectors" in met
-    assert "set it to a membership file with a column `sector`, or leave 'sector' out." in met
+    assert "network.covariates=['sector', 'exchange'] cannot do without sectors" in met
+    assert "set it to a membership file with a column `sector`, or leave 'sector' out of" in met
+    met = complaint("evaluation.portfolio.max_sector_weight=0.4")
+    assert "evaluation.portfolio.max_sector_weight=0.4 cannot do without sectors" in met
     named = ["network.covariates=['sector']", "universe.file='members.csv'"]
     assert load_config(None, named).network.covariates == ("sector",)
     assert load_config(None, ["network.covariates=['exchange']"]).network.covariates == (

@@ -11,7 +11,13 @@ from tasks.publishing.portfolio_charts import cost_chart, drawn, equity_chart
 from tasks.publishing.portfolio_tables import account_lines, figure_lines, month_lines
 from tasks.publishing.report import render_report
 from tests.evaluation.worlds import frames, run
-from tests.publishing.material import make_equity, make_material, make_significance, sessions
+from tests.publishing.material import (
+    interval,
+    make_equity,
+    make_material,
+    make_significance,
+    sessions,
+)
 from tests.publishing.test_report import Page
 
 
@@ -163,3 +169,48 @@ def test_an_evaluation_from_before_still_reads(summary, evaluated):
     assert page.text.count("+0.0123") == len(old["folds"])
     assert not any(re.search(r"\bnan\b|None", told) for told in page.text)
     assert "Sortino ratio" in page.text
+
+
+def with_sectors(summary):
+    """The summary with two sectors and names without one."""
+    kinds = [("sector", "Information Technology"), ("sector", "Energy"), ("sector", None),
+             ("interest", None), ("all", None)]  # fmt: skip
+    part = {"earned": interval(0.0123, 0.02), "gross": 0.21, "net": -0.07}
+    earned = [{"kind": k, "name": n, "long_only": part, "long_short": part} for k, n in kinds]
+    scores = ("ic", "rank_ic", "mse_ratio", "directional_accuracy")
+    known = {name: interval(0.0456, 0.01) for name in scores}
+    counts = {"dates": 240, "forecasts": 2400, "names": 10.0}
+    skill = [
+        {"name": "Information Technology", **counts, "lacks": None, **known},
+        {"name": "Energy", **counts, "lacks": "names", **known, "ic": None, "rank_ic": None},
+        {"name": None, **counts, "lacks": "dates", **dict.fromkeys(scores)},
+    ]
+    return summary | {
+        "earned": summary["earned"] | {"sectors": earned},
+        "skill": summary["skill"] | {"sectors": skill},
+    }
+
+
+def test_sectors_stand_in_two_tables_and_a_plot(summary, evaluated):
+    page = page_of(with_sectors(summary), evaluated.equity)
+    text = " ".join(page.text)
+    assert "By sector" in page.text
+    assert "What each sector earned" in page.text
+    assert page.text.count("Information Technology") == 2
+    assert page.text.count("without a sector") == 2
+    assert "too few names for an IC: 10 a date" in page.text
+    assert "too few dates" in page.text
+    assert "names no sector" not in text
+    assert "+1.23 % [−0.77 %, +3.23 %]" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert text.index("Interest on cash") < text.index("All together")
+    drawn = page.json("figures")["sectors"]["data"]
+    assert [trace["y"] for trace in drawn] == [
+        ["Information<br>Technology", "Energy", "without a sector"]
+    ] * 2
+    assert len({trace["marker"]["symbol"] for trace in drawn}) == 2
+
+
+def test_a_membership_that_names_no_sector_says_so_in_one_line(page):
+    assert page.text.count("The membership of the universe names no sector.") == 2
+    assert "sectors" not in page.json("figures")
+    assert "Interest on cash" not in page.text

@@ -8,11 +8,12 @@ from tasks.evaluation.aligned import Scored
 from tasks.evaluation.column import columns
 from tasks.evaluation.metrics import FloatArray, mean_over_dates
 from tasks.evaluation.scores import DateScores
+from tasks.evaluation.sectors import Sectors
 from tasks.evaluation.significance import interval
 from tasks.evaluation.skill import SCORES
 from tasks.evaluation.skill.bands import below_levels
 from tasks.evaluation.skill.decay import decay_rows
-from tasks.evaluation.skill.slices import slice_rows
+from tasks.evaluation.skill.slices import sector_slices, slice_rows
 from tasks.evaluation.skill.spreads import fifth_means
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.lake.tables import QUANTILES
@@ -26,6 +27,7 @@ def skill_section(
     network: str,
     horizon: int,
     spec: EvaluationSpec,
+    sectors: Sectors | None,
 ) -> dict[str, object]:
     """Returns the registered scores of every model, and of the network what has more numbers.
 
@@ -37,6 +39,7 @@ def skill_section(
         network: the model to judge.
         horizon: of the target, in sessions.
         spec: confidence and resamples.
+        sectors: of what is scored; None where nothing names any.
     """
     own = scores[network]
     below = below_levels(own, scored, weights)
@@ -63,4 +66,5 @@ def skill_section(
         ],
         "decay": decay_rows(own.model.score, scored, panel, horizon, spec),
         "slices": slice_rows(own, scored, panel, weights, spec.confidence),
+        "sectors": sector_slices(own, scored, sectors, weights, spec.confidence),
     }

@@ -1,12 +1,15 @@
-"""Skill by calendar year and by how much the market moves."""
+"""Skill by calendar year, by how much the market moves, and by sector."""
+
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from tasks.evaluation.aligned import Scored
-from tasks.evaluation.metrics import FloatArray, ratio_over_dates
-from tasks.evaluation.scores import DateScores, ic_over_dates
-from tasks.evaluation.significance import interval
+from tasks.evaluation.metrics import FloatArray, mean_over_dates, ratio_over_dates
+from tasks.evaluation.scores import DateScores, ic_over_dates, rank_ic_over_dates, score_dates
+from tasks.evaluation.sectors import Sectors
+from tasks.evaluation.significance import Interval, interval
 
 # A slice of fewer dates says nothing and is left out.
 LEAST_DATES = 20
@@ -56,21 +59,75 @@ def slice_rows(
     weights: FloatArray,
     confidence: float,
 ) -> list[dict[str, object]]:
-    """Returns kind, name, dates, IC and error ratio of every slice.
+    """Returns kind, name, dates and scores of every slice.
 
     A resample of all dates counts for a slice by those of its dates that were drawn.
     """
+    return [
+        {
+            "kind": kind,
+            "name": name,
+            "dates": int(mine.sum()),
+            **_figures(scores, scored, weights * mine, confidence),
+        }
+        for kind, name, mine in slices(scored.dates, market_volatility(panel, scored.dates))
+    ]
+
+
+def sector_slices(
+    scores: DateScores,
+    scored: Scored,
+    sectors: Sectors | None,
+    weights: FloatArray,
+    confidence: float,
+) -> list[dict[str, object]] | None:
+    """Returns name, dates, forecasts, names and scores within every sector; None without sectors.
+
+    `names` is the median of the dates. `lacks` says of what there is too little: of "dates" for
+    any score, or of "names" for an IC, which takes on at least half the sector's dates as many as
+    it does over all symbols.
+    """
+    if sectors is None:
+        return None
     rows: list[dict[str, object]] = []
-    for kind, name, mine in slices(scored.dates, market_volatility(panel, scored.dates)):
-        drawn = weights * mine
-        errors = ratio_over_dates(scores.squared_error, scores.squared_error_zero, drawn)
+    for name, cells in sectors.groups():
+        target = np.where(cells, scored.target, np.nan)
+        count = np.isfinite(target).sum(axis=1)
+        seen = count > 0
+        if not seen.any():
+            continue
+        own = replace(scored, target=target)
+        # Ranks are those within the sector.
+        score = np.where(cells, scores.model.score, np.nan)
+        model = replace(scores.model, score=score, quantiles=None)
+        figures = _figures(score_dates(model, own), own, weights, confidence)
+        names = float(np.median(count[seen]))
+        lacks = None
+        if seen.sum() < LEAST_DATES:
+            lacks, figures = "dates", dict.fromkeys(figures)
+        elif scored.ic_kind == "ic" and names < scored.min_names:
+            lacks, figures = "names", figures | {"ic": None, "rank_ic": None}
         rows.append(
             {
-                "kind": kind,
                 "name": name,
-                "dates": int(mine.sum()),
-                "ic": interval(ic_over_dates(scores, scored, drawn), confidence),
-                "mse_ratio": interval(errors, confidence),
+                "dates": int(seen.sum()),
+                "forecasts": int(count.sum()),
+                "names": names,
+                "lacks": lacks,
+                **figures,
             }
         )
     return rows
+
+
+def _figures(
+    scores: DateScores, scored: Scored, weights: FloatArray, confidence: float
+) -> dict[str, Interval | None]:
+    errors = ratio_over_dates(scores.squared_error, scores.squared_error_zero, weights)
+    draws = {
+        "ic": ic_over_dates(scores, scored, weights),
+        "rank_ic": rank_ic_over_dates(scores, scored, weights),
+        "mse_ratio": errors,
+        "directional_accuracy": mean_over_dates(scores.hits, weights),
+    }
+    return {name: interval(drawn, confidence) for name, drawn in draws.items()}
