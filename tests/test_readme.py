@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from tasks.evaluation.earned import FIGURES
+from tasks.evaluation.earned import FIGURES, FLOWS
 from tasks.evaluation.skill import SCORES
 from tasks.features import catalogue
 from tasks.features.indicators.lookbacks import ENDLESS
@@ -60,7 +60,8 @@ def test_the_features_that_the_readme_configures_are_accepted():
 def test_the_scores_and_figures_in_the_readme_are_those_of_the_registries():
     _, _, judged = README.partition("## How a forecast is judged")
     judged = judged.partition("## The command")[0]
-    tables = [
-        re.findall(r"^\| `(\w+)` \|", part, re.MULTILINE) for part in judged.split("|---|---|")
-    ]
-    assert tables[2:] == [list(SCORES), list(FIGURES)]
+    firsts = (
+        re.findall(r"^\| (`[^|]+) \|", part, re.MULTILINE) for part in judged.split("|---|---|")
+    )
+    tables = [re.findall(r"`(\w+)`", " ".join(cells)) for cells in firsts]
+    assert tables[2:] == [list(SCORES), [*FIGURES, *FLOWS]]

@@ -167,7 +167,8 @@ def traded_market(
     forecasts on members only, so a symbol that leaves the universe is sold at the next rebalance.
 
     Args:
-        panel: adjusted bars; those before the first forecast tell volume and volatility.
+        panel: adjusted bars with `dividend_factor`; those before the first forecast tell volume
+            and volatility.
         forecasts: symbol, date, score.
         horizon: bars ahead.
         spells: the membership that names the sectors; None where nothing does.

@@ -4,13 +4,14 @@ More money trades a larger share of the same volume, so it slips more and more o
 Everything else is alike, above all the forecasts, which know nothing of the capital.
 """
 
-import math
 from typing import Any
 
+from tasks.evaluation.earned import FLOWS
+from tasks.evaluation.earned.entry import Flows
 from tasks.evaluation.metrics import FloatArray
-from tasks.evaluation.performance import SESSIONS_PER_YEAR, annual_return, sharpe, simple_returns
+from tasks.evaluation.performance import annual_return, sharpe, simple_returns
 from tasks.evaluation.portfolio import Ledger, Market, simulate
-from tasks.evaluation.significance import interval, resample_dates
+from tasks.evaluation.significance import Resamples, interval
 from tasks.evaluation.spec import EvaluationSpec
 
 # Capacity is where more than half the Sharpe ratio of the smallest capital is gone.
@@ -18,34 +19,33 @@ KEPT = 0.5
 
 
 def capacity(
-    signal: FloatArray, market: Market, spec: EvaluationSpec, horizon: int
+    signal: FloatArray, market: Market, horizon: int, spec: EvaluationSpec, resamples: Resamples
 ) -> dict[str, object] | None:
     """Returns the curve of the long-only portfolio and a sentence on it; None without capitals.
 
-    A row has `capital`, `annual_return`, `sharpe` with its interval, `slippage` (share of the mean
-    equity a year), `exposure` (mean share of the equity that is invested) and `filled` (share of
-    the value ordered that was traded).
+    A row has `capital`, `annual_return` and, with their intervals from the same resamples of the
+    sessions, `sharpe`, `slippage` (share of the equity a year), `exposure` (mean share of the
+    equity that is invested) and `filled` (share of the value ordered that was traded).
     """
-    sessions = signal.shape[0] - 1
-    weights = resample_dates(sessions, horizon, spec.bootstrap_samples, spec.seed)
     rows = []
     for capital in spec.portfolio.capacity:
         sized = spec.portfolio.model_copy(update={"capital": capital})
         ledger = simulate(signal, market, "long_only", sized, horizon, keep_shares=False)
-        rows.append({"capital": capital, **_row(ledger, weights, spec.confidence)})
+        rows.append({"capital": capital, **_row(ledger, resamples.counts, spec.confidence)})
     return {"portfolio": "long_only", "rows": rows, "sentence": _sentence(rows)} if rows else None
 
 
 def _row(ledger: Ledger, weights: FloatArray, confidence: float) -> dict[str, Any]:
     returns = simple_returns(ledger.equity)
-    traded = float((ledger.turnover[1:] * ledger.equity[:-1]).sum())
-    ordered = traded + float(ledger.unfilled.sum())
+    flows = Flows.of(ledger)
+    figures = {"slippage": "slippage", "exposure": "gross_exposure", "filled": "filled"}
     return {
         "annual_return": float(annual_return(returns)),
         "sharpe": interval(sharpe(returns, weights), confidence),
-        "slippage": float(ledger.slippage.mean() / ledger.equity.mean()) * SESSIONS_PER_YEAR,
-        "exposure": float(ledger.gross_exposure.mean()),
-        "filled": traded / ordered if ordered else math.nan,
+        **{
+            name: interval(FLOWS[figure].function(flows, weights), confidence)
+            for name, figure in figures.items()
+        },
     }
 
 

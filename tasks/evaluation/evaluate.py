@@ -2,7 +2,8 @@
 
 1. Predictions with a known target become matrices of dates by symbols, alike for all models.
 2. Every model is scored date by date; the date is the unit of every test and interval.
-3. The dates are resampled once, in blocks, and all intervals come from the same resamples.
+3. The dates are resampled once, in blocks, and all intervals of scores come from the same
+   resamples; so do those of portfolios from resamples of the sessions that were traded.
 4. The declared rule gives the verdict on the network; a head without a mean is judged by its IC.
 5. The network's score drives the portfolios; equal weight and the benchmark stand beside them.
 6. Further horizons of the network are scored by themselves and decide nothing.
@@ -19,7 +20,7 @@ import polars as pl
 from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
 from tasks.evaluation.candidates import compare
 from tasks.evaluation.capacity import capacity
-from tasks.evaluation.earned.section import earned_section
+from tasks.evaluation.earned.section import earned_section, paid_section
 from tasks.evaluation.horizons import horizon_rows
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
@@ -30,6 +31,7 @@ from tasks.evaluation.significance import (
     Interval,
     diebold_mariano,
     interval,
+    resample,
     resample_dates,
     standard_error,
     variance_lags,
@@ -83,7 +85,8 @@ def evaluate(
 
     Args:
         predictions: out-of-sample forecasts of all models, pooled over the folds.
-        panel: adjusted bars of the universe, past the last forecast where there are any.
+        panel: adjusted bars of the universe with `dividend_factor`, past the last forecast where
+            there are any.
         benchmark: date, open and close of what one would buy instead, or None.
         target: what is forecast; forecasts and outcomes are in its unit.
         spec: costs, confidence, resamples.
@@ -110,20 +113,22 @@ def evaluate(
     signal, market = traded_market(panel, forecasts, horizon, spells)
     ledgers = run_portfolios(signal, market, benchmark, spec.portfolio, horizon)
     sectors = None if spells is None else sector_grid(spells, scored.dates, scored.symbols)
+    traded = resample(len(market.dates) - 1, horizon, spec.bootstrap_samples, spec.seed)
     others = horizon_rows(further or {}, spec, network, head, scored.ic_kind)
     summary = {
         "network": network,
         **judge(scores[network], scored, weights, horizon, spec.confidence),
         "significance": compared.section,
-        **money_sections(ledgers, horizon, spec),
-        "costs": cost_sensitivity(signal, market, horizon, spec),
-        "capacity": capacity(signal, market, spec, horizon),
+        **money_sections(ledgers, traded, spec.confidence),
+        "costs": cost_sensitivity(signal, market, horizon, spec, traded),
+        "capacity": capacity(signal, market, horizon, spec, traded),
         "ic_kind": scored.ic_kind,
         "span": _span(scored),
         "models": rows,
         "horizons": others,
         "skill": skill_section(scores, scored, panel, weights, network, horizon, spec, sectors),
-        "earned": earned_section(ledgers, market, horizon, spec),
+        "earned": earned_section(ledgers, market, traded, spec.confidence),
+        "paid": paid_section(ledgers, traded, spec.confidence),
         "folds": _fold_rows(scores[network], scored, weights, spec.confidence),
         "warnings": [
             *(text for kind, text in NOT_EARNED.items() if kind == target.kind),
@@ -131,9 +136,8 @@ def evaluate(
             *_result_warnings([*rows, *others], ledgers, benchmark is not None, scored.ic_kind),
         ],
     }
-    return Evaluation(
-        json_values(summary), _daily(scored, scores), equity_frame(ledgers, horizon, spec)
-    )
+    equity = equity_frame(ledgers, traded, spec.confidence)
+    return Evaluation(json_values(summary), _daily(scored, scores), equity)
 
 
 def judge(

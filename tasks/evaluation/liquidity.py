@@ -11,11 +11,12 @@ FEWEST = 20
 def with_liquidity(panel: pl.DataFrame) -> pl.DataFrame:
     """Adds `dollar_volume` and `volatility` to adjusted bars; a row sees its own bar and earlier.
 
-    `dollar_volume` is the mean of close × volume over the last 20 bars, or as many as there are.
+    `dollar_volume` is the mean value traded over the last 20 bars, or as many as there are: close
+    × volume over `dividend_factor`, which is the as-traded close × the as-traded volume.
     `volatility` is the standard deviation of the log returns from close to close over the last 60
     bars, null before there are 20 of them.
     """
-    value = pl.col("close") * pl.col("volume")
+    value = pl.col("close") * pl.col("volume") / pl.col("dividend_factor")
     change = (pl.col("close") / pl.col("close").shift(1)).log()
     return panel.sort("symbol", "date").with_columns(
         dollar_volume=value.rolling_mean(VOLUME_SESSIONS, min_samples=1).over("symbol"),

@@ -20,8 +20,8 @@
    loss. Only the number of silent sessions decides, so a later return changes nothing.
 
 Prices are total-return adjusted (`tasks/lake/factors.py`): a split changes nothing and a dividend
-is reinvested, without a fill of its own. Shares are fractional. Dollar volume is made of the same
-prices, so reinvested dividends are in it: at a yield of 2 % it grows 2 % a year too fast.
+is reinvested, without a fill of its own. Shares are fractional. Dollar volume alone is as traded:
+of prices with reinvested dividends it would grow by their yield, faster than the market.
 """
 
 import math

@@ -3,10 +3,12 @@
 Commission, spread, slippage and borrow fee are multiplied alike. Forecasts, fills and limits stay.
 """
 
+from tasks.evaluation.earned import COSTS
+from tasks.evaluation.earned.entry import Flows
 from tasks.evaluation.metrics import FloatArray
-from tasks.evaluation.performance import SESSIONS_PER_YEAR, sharpe, simple_returns
+from tasks.evaluation.performance import sharpe, simple_returns
 from tasks.evaluation.portfolio import Market, simulate
-from tasks.evaluation.significance import interval, resample_dates
+from tasks.evaluation.significance import Resamples, interval
 from tasks.evaluation.spec import EvaluationSpec
 
 MULTIPLES = (0.0, 0.5, 1.0, 2.0, 4.0)
@@ -14,15 +16,14 @@ _COSTS = ("commission_bps", "spread_bps", "impact", "borrow_bps_per_year")
 
 
 def cost_sensitivity(
-    signal: FloatArray, market: Market, horizon: int, spec: EvaluationSpec
+    signal: FloatArray, market: Market, horizon: int, spec: EvaluationSpec, resamples: Resamples
 ) -> dict[str, object]:
     """Returns the long-only portfolio at multiples of its costs, and a sentence on them.
 
-    A row has `multiple`, `sharpe` with its interval and `paid`, share of the mean equity a year.
-    All intervals come from the same resamples.
+    A row has `multiple` and, with their intervals from the same resamples of the sessions, `sharpe`
+    and `paid`, share of the equity a year.
     """
-    sessions = signal.shape[0] - 1
-    weights = resample_dates(sessions, horizon, spec.bootstrap_samples, spec.seed)
+    weights = resamples.counts
     rows: list[dict[str, object]] = []
     values: dict[float, float] = {}
     for multiple in MULTIPLES:
@@ -30,7 +31,7 @@ def cost_sensitivity(
         priced = spec.portfolio.model_copy(update=costs)
         ledger = simulate(signal, market, "long_only", priced, horizon, keep_shares=False)
         found = interval(sharpe(simple_returns(ledger.equity), weights), spec.confidence)
-        paid = float(ledger.costs.mean() / ledger.equity.mean()) * SESSIONS_PER_YEAR
+        paid = interval(COSTS.function(Flows.of(ledger), weights), spec.confidence)
         rows.append({"multiple": multiple, "sharpe": found, "paid": paid})
         values[multiple] = found.value
     sentence = (

@@ -56,20 +56,23 @@ def variance_lags(dates: int, horizon: int) -> int:
     return min(max(4 * horizon, math.ceil(math.sqrt(dates))), dates - 1)
 
 
-def resample_dates(dates: int, horizon: int, samples: int, seed: int) -> FloatArray:
-    """Returns how often each date is counted: row 0 once each, then one row a resample.
+@dataclass(frozen=True)
+class Resamples:
+    """Dates drawn anew in blocks [samples + 1, dates]; row 0 is what happened.
 
-    The resamples [samples + 1, dates] come from the stationary bootstrap of Politis and Romano
-    (1994), with blocks of `dependence_length` sessions on average.
+    Attributes:
+        order: which dates follow each other.
+        counts: how often each date is there.
     """
-    order = resample_order(dates, horizon, samples, seed)
-    return np.stack([np.bincount(row, minlength=dates) for row in order]).astype(np.float64)
+
+    order: npt.NDArray[np.int64]
+    counts: FloatArray
 
 
-def resample_order(dates: int, horizon: int, samples: int, seed: int) -> npt.NDArray[np.int64]:
-    """Returns which dates follow each other: row 0 as they did, then one row a resample.
+def resample(dates: int, horizon: int, samples: int, seed: int) -> Resamples:
+    """Returns resamples by the stationary bootstrap of Politis and Romano (1994).
 
-    These are the resamples [samples + 1, dates] that `resample_dates` counts.
+    Blocks have `dependence_length` sessions on average.
     """
     block = max(dependence_length(dates, horizon), 1)
     bootstrap = StationaryBootstrap(block, np.arange(dates), seed=seed)
@@ -77,7 +80,13 @@ def resample_order(dates: int, horizon: int, samples: int, seed: int) -> npt.NDA
     order[0] = np.arange(dates)
     for row, (data, _) in enumerate(bootstrap.bootstrap(samples), start=1):
         order[row] = data[0]
-    return order
+    counts = np.stack([np.bincount(row, minlength=dates) for row in order])
+    return Resamples(order, counts.astype(np.float64))
+
+
+def resample_dates(dates: int, horizon: int, samples: int, seed: int) -> FloatArray:
+    """Returns how often each date is counted in the resamples of `resample`."""
+    return resample(dates, horizon, samples, seed).counts
 
 
 def interval(draws: FloatArray, confidence: float) -> Interval:

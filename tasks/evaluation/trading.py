@@ -11,8 +11,7 @@ from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.performance import drawdown, performance, sharpe, simple_returns
 from tasks.evaluation.portfolio import Ledger, Market, Mode, simulate
 from tasks.evaluation.portfolio_spec import PortfolioSpec
-from tasks.evaluation.significance import interval, resample_dates
-from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.significance import Resamples, interval
 from tasks.evaluation.verdict import pays
 
 BENCHMARK = "benchmark"
@@ -56,19 +55,17 @@ def hold(benchmark: pl.DataFrame, market: Market, spec: PortfolioSpec) -> Ledger
 
 
 def money_sections(
-    ledgers: dict[str, Ledger], horizon: int, spec: EvaluationSpec
+    ledgers: dict[str, Ledger], resamples: Resamples, confidence: float
 ) -> dict[str, object]:
     """Returns the sections "pays" and "portfolios" of the summary."""
     returns = {name: simple_returns(ledger.equity) for name, ledger in ledgers.items()}
-    sessions = returns["long_only"].size
-    weights = resample_dates(sessions, horizon, spec.bootstrap_samples, spec.seed)
-    draws = {name: sharpe(series, weights) for name, series in returns.items()}
-    sharpes = {name: interval(draw, spec.confidence) for name, draw in draws.items()}
+    draws = {name: sharpe(series, resamples.counts) for name, series in returns.items()}
+    sharpes = {name: interval(draw, confidence) for name, draw in draws.items()}
     rival = BENCHMARK if BENCHMARK in ledgers else "equal_weight"
     # Both ratios come from the same resamples, so what the market did cancels.
-    gain = interval(draws["long_only"] - draws[rival], spec.confidence)
+    gain = interval(draws["long_only"] - draws[rival], confidence)
     rival_name = "the benchmark" if rival == BENCHMARK else "equal weight"
-    sentence = pays(sharpes["long_only"], sharpes[rival], gain, rival_name, spec.confidence)
+    sentence = pays(sharpes["long_only"], sharpes[rival], gain, rival_name, confidence)
     rows = [
         {
             "name": name,
@@ -99,12 +96,14 @@ def _exposure(ledger: Ledger) -> dict[str, object]:
     }
 
 
-def equity_frame(ledgers: dict[str, Ledger], horizon: int, spec: EvaluationSpec) -> pl.DataFrame:
+def equity_frame(
+    ledgers: dict[str, Ledger], resamples: Resamples, confidence: float
+) -> pl.DataFrame:
     """Returns portfolio, date, equity, cash, positions, turnover, costs, exposures, drawdown.
 
     The long-only portfolio has its fan too: `growth_low`, `growth_high` and `drawdown_low`.
     """
-    fanned = {"long_only": fan(ledgers["long_only"].equity, horizon, spec)}
+    fanned = {"long_only": fan(ledgers["long_only"].equity, resamples, confidence)}
     frames = (
         pl.DataFrame(
             {

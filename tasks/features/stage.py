@@ -8,7 +8,7 @@ import polars as pl
 from tasks.features.frame import Exchange, feature_frame
 from tasks.features.spec import FeatureSpec
 from tasks.lake.calendar import known_sessions, scheduled_sessions
-from tasks.lake.factors import adjust
+from tasks.lake.factors import panel_with_dividends
 from tasks.lake.membership import Membership
 from tasks.lake.target_spec import TargetSpec
 
@@ -26,7 +26,7 @@ def stage_frames(
     index: pl.DataFrame | None = None,
     newest: int | None = None,
 ) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Returns the adjusted bars and their feature frame, see `feature_frame`.
+    """Returns the adjusted bars with `dividend_factor`, and their frame, see `feature_frame`.
 
     Args:
         bars: as traded.
@@ -38,8 +38,9 @@ def stage_frames(
         index: date, open and close of the benchmark, for a target in excess of it.
         newest: rows wanted of each symbol, without a target; None makes all.
     """
-    panel = adjust(bars, actions)
-    return panel, feature_frame(panel, exchanges, members, features, target, index, newest)
+    panel = panel_with_dividends(bars, actions)
+    adjusted = panel.drop("dividend_factor")
+    return panel, feature_frame(adjusted, exchanges, members, features, target, index, newest)
 
 
 def exchanges_of(members: Membership, bars: pl.DataFrame, cutoff: date) -> dict[str, Exchange]:

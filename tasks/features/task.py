@@ -29,7 +29,7 @@ def build_features(
     members: Membership,
     newest: int | None,
 ) -> Artifact:
-    """Writes the adjusted bars as `panel`, the features with their targets as `frame`.
+    """Writes the adjusted bars with `dividend_factor` as `panel`, features and targets as `frame`.
 
     Rows outside a symbol's membership are there for the windows to look back on, with `member`
     false. With `newest`, only that many rows of each symbol are made, the last ones, without a

@@ -63,11 +63,21 @@ def adjust(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
 
     A bar whose column `held` is true is neither in it nor the bar before an action.
     """
+    return panel_with_dividends(bars, actions).drop("dividend_factor")
+
+
+def panel_with_dividends(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Returns the panel of `adjust` and `dividend_factor`, by which dividends raised its prices.
+
+    Close × volume over it is what was traded; without it that would grow with every dividend.
+    """
+    total, split = pl.col("total_factor"), pl.col("split_factor")
     return forward_factors(_usable(bars), actions).select(
         "symbol",
         "date",
-        *(pl.col(c) * pl.col("total_factor") for c in PRICES),
-        pl.col("volume") / pl.col("split_factor"),
+        *(pl.col(c) * total for c in PRICES),
+        pl.col("volume") / split,
+        dividend_factor=total / split,
     )
 
 

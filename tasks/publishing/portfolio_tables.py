@@ -1,8 +1,9 @@
 """The tables on the portfolios: a line a figure, a column a portfolio.
 
-1. Figures are estimates and stand with their intervals.
-2. Accounts say what was traded and paid; they are no estimates and have none.
-3. Months say what came when, beside the rival.
+1. Figures are estimates and stand with their intervals: what was earned and risked, and what was
+   held, traded and paid by year.
+2. Accounts are sums of money, which are no estimates and have none.
+3. Months say what came when, beside the rival; they are an account too.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,27 +14,26 @@ import polars as pl
 from tasks.publishing.formats import bounds, decimal, percent, times
 from tasks.publishing.portfolio_charts import TRADED, rival
 
-# Name in a portfolio's row: title, what stands beneath, how it is written.
-ACCOUNTS: dict[str, tuple[str, str, Any]] = {
-    "total_return": ("Grew by", "in all", lambda v: percent(v, 1, signed=True)),
-    "turnover": ("Turnover", "a year, times the equity", times),
-    "exposure": ("Gross exposure", "mean of the closes", lambda v: percent(v, 0)),
-    "costs": ("Costs", "in all, currency units", lambda v: decimal(v, 0)),
-    "commission": ("commission", "of the costs", lambda v: decimal(v, 0)),
-    "spread": ("half the spread", "of the costs", lambda v: decimal(v, 0)),
-    "slippage": ("slippage", "of the costs", lambda v: decimal(v, 0)),
-    "borrow": ("borrow fee", "of the costs", lambda v: decimal(v, 0)),
-    "interest": ("Interest earned", "currency units", lambda v: decimal(v, 0)),
-    "written_off": ("Lost at delistings", "currency units", lambda v: decimal(v, 0)),
-    "unfilled": ("Ordered, not filled", "currency units", lambda v: decimal(v, 0)),
+# Sums of money by their name in a portfolio's row: title, what stands beneath.
+ACCOUNTS: dict[str, tuple[str, str]] = {
+    "costs": ("Costs", "in all"),
+    "commission": ("commission", "of the costs"),
+    "spread": ("half the spread", "of the costs"),
+    "slippage": ("slippage", "of the costs"),
+    "borrow": ("borrow fee", "of the costs"),
+    "interest": ("Interest earned", ""),
+    "written_off": ("Lost at delistings", ""),
+    "unfilled": ("Ordered, not filled", ""),
 }
 # As evaluations were written before every figure had its interval.
 _BARE: dict[str, tuple[str, str, Any]] = {
+    "total_return": ("Grew by", "in all", lambda v, **_: percent(v, 1, signed=True)),
     "annual_return": ("Return", "a year", lambda v, **_: percent(v, 1, signed=True)),
     "annual_volatility": ("Volatility", "a year", lambda v, **_: percent(v)),
     "sortino": ("Sortino ratio", "", lambda v, **_: decimal(v, 2)),
     "max_drawdown": ("Deepest", "drawdown", lambda v, **_: percent(v)),
     "hit_rate": ("Days won", "", lambda v, **_: percent(v)),
+    "turnover": ("Turnover", "a year, times the equity", lambda v, **_: times(v)),
 }
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -47,8 +47,21 @@ def figure_lines(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
             values = [{"value": row[name], "low": None, "high": None} for row in rows]
             lines.append(_line(title, under, form, values))
         return lines
-    for column in earned["columns"]:
-        values = [earned["portfolios"][row["name"]][column["name"]] for row in rows]
+    return [*lines, *_registered(earned, rows)]
+
+
+def paid_lines(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Returns the same of what was held, traded and paid by year; empty where nothing is known."""
+    paid = summary.get("paid")
+    return [] if paid is None else _registered(paid, summary["portfolios"])
+
+
+def _registered(
+    section: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]
+) -> list[dict[str, Any]]:
+    lines = []
+    for column in section["columns"]:
+        values = [section["portfolios"][row["name"]][column["name"]] for row in rows]
         form = percent if column["form"] == "percent" else decimal
         options = {"digits": column["digits"], "signed": column["signed"]}
         lines.append(_line(column["title"], column["under"], form, values, **options))
@@ -66,11 +79,11 @@ def _line(
 
 
 def account_lines(summary: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Returns the same of what was traded and paid, as far as the evaluation knows it."""
+    """Returns the same of the sums of money, as far as the evaluation knows them."""
     rows = summary["portfolios"]
     return [
-        {"title": title, "under": under, "cells": [(form(row[name]), "") for row in rows]}
-        for name, (title, under, form) in ACCOUNTS.items()
+        {"title": title, "under": under, "cells": [(decimal(row[name], 0), "") for row in rows]}
+        for name, (title, under) in ACCOUNTS.items()
         if all(name in row for row in rows)
     ]
 

@@ -131,6 +131,7 @@ def render_report(material: ReportMaterial) -> str:
             sessions=f"{max(material.equity['date'].n_unique() - 1, 0):,} sessions",
             fanned="growth_low" in material.equity.columns,
             figures=portfolio_tables.figure_lines(summary),
+            paid=portfolio_tables.paid_lines(summary),
             accounts=portfolio_tables.account_lines(summary),
             months=portfolio_tables.month_lines(material.equity),
             month_names=portfolio_tables.MONTHS,

@@ -95,7 +95,8 @@ def portfolios(bars: pl.DataFrame, first: date, last: date) -> dict[str, Any]:
     """Returns Sharpe ratios of equal weights: held, held by qlib's year, and set anew each day."""
     inside = bars.filter(pl.col("date").is_between(first, last))
     rows = inside.select("symbol", "date", score=pl.lit(1.0))
-    signal, market = traded_market(bars, rows, 0)
+    # Close × volume is what was traded, for their volume is divided by the whole factor.
+    signal, market = traded_market(bars.with_columns(dividend_factor=1.0), rows, 0)
     once = np.full(signal.shape, np.nan)
     once[0] = signal[0]
     spec = PortfolioSpec(impact=0.0, max_participation=None)

@@ -1,5 +1,6 @@
 """Figures of portfolios, held against empyrical and counted by hand."""
 
+import dataclasses
 import json
 import math
 from typing import get_args
@@ -9,14 +10,15 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.evaluation.earned import FIGURES
-from tasks.evaluation.earned.entry import Paths
+from tasks.evaluation.earned import FIGURES, FLOWS
+from tasks.evaluation.earned.entry import Flows, Paths
 from tasks.evaluation.earned.fan import fan
+from tasks.evaluation.earned.section import paid_section
 from tasks.evaluation.performance import drawdown, performance, sharpe
-from tasks.evaluation.portfolio import Mode
-from tasks.evaluation.significance import resample_dates, resample_order
-from tasks.evaluation.spec import EvaluationSpec
-from tests.evaluation.worlds import run
+from tasks.evaluation.portfolio import Mode, simulate
+from tasks.evaluation.portfolio_spec import PortfolioSpec
+from tasks.evaluation.significance import resample
+from tests.evaluation.worlds import random_market, run
 
 # Ours: what empyrical calls it. Its figures follow its own conventions, which are ours too.
 THEIRS = {
@@ -106,10 +108,10 @@ def test_all_lost_has_no_annual_return():
 
 
 def test_the_order_of_dates_is_what_the_weights_count():
-    order = resample_order(90, 5, 40, seed=3)
-    weights = resample_dates(90, 5, 40, seed=3)
+    drawn = resample(90, 5, 40, seed=3)
+    order = drawn.order
     assert order[0].tolist() == list(range(90))
-    for row, counted in zip(order, weights, strict=True):
+    for row, counted in zip(order, drawn.counts, strict=True):
         assert np.bincount(row, minlength=90).tolist() == counted.tolist()
     # Blocks: most dates are followed by the next one.
     follows = (np.diff(order[1:], axis=1) % 90 == 1).mean()
@@ -148,9 +150,75 @@ def test_without_a_benchmark_there_is_neither_alpha_nor_beta(few):
     assert all(row["alpha"] is None and row["beta"] is None for row in found.values())
 
 
+def account(seed, capital=1e6):
+    signal, market = random_market(seed, sessions=90)
+    rules = PortfolioSpec(capital=capital, interest_bps_per_year=200.0, delisting_loss=0.3)
+    return simulate(signal, market, "long_short", rules, 3)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_paid_is_a_mean_over_the_sessions_that_were_drawn(seed):
+    ledger, drawn = account(seed), resample(89, 3, 200, seed=4)
+    found = paid_section({"long_short": ledger}, drawn, 0.90)["portfolios"]["long_short"]
+
+    def by_hand(name, order):
+        if name == "gross_exposure":
+            return np.mean([ledger.gross_exposure[t + 1] for t in order])
+        if name == "filled":
+            traded = sum(ledger.turnover[t + 1] for t in order)
+            lapsed = sum(ledger.unfilled[t + 1] / ledger.equity[t] for t in order)
+            return traded / (traded + lapsed)
+        if name == "turnover":
+            return 252 * np.mean([ledger.turnover[t + 1] for t in order])
+        return 252 * np.mean([getattr(ledger, name)[t + 1] / ledger.equity[t] for t in order])
+
+    for name in FLOWS:
+        draws = [by_hand(name, order) for order in drawn.order]
+        expected = (draws[0], *np.quantile(draws[1:], [0.05, 0.95]))
+        got = (found[name].value, found[name].low, found[name].high)
+        assert got == pytest.approx(expected, rel=1e-9, abs=1e-15), name
+    for name in ("turnover", "costs", "slippage", "filled"):
+        assert found[name].low < found[name].value < found[name].high, name
+    assert 0.0 < found["filled"].value < 1.0
+
+
+def test_the_parts_of_the_costs_add_up_and_nothing_counts_after_ruin():
+    flows = Flows.of(account(0))
+    parts = flows.commission + flows.spread + flows.slippage + flows.borrow
+    np.testing.assert_allclose(parts, flows.costs, rtol=1e-12)
+    ledger = account(1)
+    ruined = dataclasses.replace(ledger, equity=np.where(np.arange(90) < 40, ledger.equity, -1.0))
+    after = Flows.of(ruined)
+    for name in ("turnover", "costs", "unfilled"):
+        assert not getattr(after, name)[40:].any(), name
+        assert getattr(after, name)[:40].any(), name
+    assert np.isnan(after.gross_exposure[39:]).all()
+    once = np.ones((1, 89))
+    assert math.isfinite(FLOWS["gross_exposure"].function(after, once)[0])
+
+
+def test_all_that_is_said_of_what_was_paid_comes_from_the_same_sessions(few):
+    summary = run(*few).summary
+    assert [column["name"] for column in summary["paid"]["columns"]] == list(FLOWS)
+    assert list(summary["paid"]["portfolios"]) == [*get_args(Mode), "benchmark"]
+    for row in summary["portfolios"]:
+        paid = summary["paid"]["portfolios"][row["name"]]
+        assert paid["turnover"]["value"] == pytest.approx(row["turnover"], rel=1e-12)
+        grown = summary["earned"]["portfolios"][row["name"]]["total_return"]
+        assert grown["value"] == pytest.approx(row["total_return"], rel=1e-12)
+    paid = summary["paid"]["portfolios"]["long_only"]
+    as_assumed = next(row for row in summary["costs"]["rows"] if row["multiple"] == 1.0)
+    assert as_assumed["paid"] == paid["costs"]
+    own = next(row for row in summary["capacity"]["rows"] if row["capital"] == 1e6)
+    assert own["sharpe"] == as_assumed["sharpe"] == summary["pays"]["net_sharpe"]
+    assert own["slippage"] == paid["slippage"]
+    assert own["exposure"] == paid["gross_exposure"]
+    assert own["filled"] == paid["filled"]
+
+
 def test_the_fan_of_independent_normal_sessions_is_that_of_a_random_walk():
     equity = 1e6 * np.exp(np.cumsum(np.random.default_rng(0).normal(0.0, 0.01, 1001)))
-    found = fan(equity, 1, EvaluationSpec(bootstrap_samples=2000))
+    found = fan(equity, resample(1000, 1, 2000, seed=0), 0.90)
     changes = np.diff(np.log(equity))
     days = np.arange(1001)
     half = 1.645 * changes.std() * np.sqrt(days)

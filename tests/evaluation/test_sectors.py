@@ -14,6 +14,7 @@ from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.portfolio import Market, simulate
 from tasks.evaluation.sectors import Sectors, sector_grid
+from tasks.evaluation.significance import resample
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.lake.membership import SPELL_COLUMNS
 from tasks.lake.target_spec import TargetSpec
@@ -149,7 +150,8 @@ def test_the_sector_of_a_date_without_a_bar_is_that_of_the_membership():
     assert grid.codes[59].tolist() == [0, 1, 2, -1]
     assert grid.codes[60].tolist() == [0, 0, 2, -1]
     panel, rows = days.to_frame("date"), pl.DataFrame({"symbol": ["S000"], "score": [1.0]})
-    bars = panel.with_columns(symbol=pl.lit("S000"), open=1.0, close=1.0, volume=1.0)
+    one = dict.fromkeys(("open", "close", "volume", "dividend_factor"), 1.0)
+    bars = panel.with_columns(symbol=pl.lit("S000"), **one)
     known = bars.filter(pl.col("date") != days[5])
     other = bars.with_columns(symbol=pl.lit("S018"))
     forecasts = pl.concat([rows.with_columns(date=days[n]) for n in (0, 9)])
@@ -197,7 +199,8 @@ def test_a_gain_counts_for_the_sector_of_its_session_and_pays_its_own_costs():
         atol=1e-12,
     )
     portfolios = dict.fromkeys(("long_only", "long_short"), ledger)
-    rows = earned_by_sector(portfolios, market, 1, SPEC)
+    drawn = resample(len(market.dates) - 1, 1, SPEC.bootstrap_samples, SPEC.seed)
+    rows = earned_by_sector(portfolios, market, drawn, SPEC.confidence)
     assert [(row["kind"], row["name"]) for row in rows] == [
         ("sector", "A"), ("sector", "B"), ("interest", None), ("all", None),
     ]  # fmt: skip

@@ -104,13 +104,15 @@ def test_more_capital_slips_more_fills_less_and_earns_less(few):
     made = run(*few).summary["capacity"]
     assert [row["capital"] for row in made["rows"]] == list(PortfolioSpec().capacity)
     for less, more in pairwise(made["rows"]):
-        assert more["filled"] <= less["filled"]
-        assert more["exposure"] <= less["exposure"] + 1e-9
+        # What is ordered follows from the equity, which slippage has moved.
+        assert more["filled"]["value"] <= less["filled"]["value"] + 1e-4
+        assert more["exposure"]["value"] <= less["exposure"]["value"] + 1e-9
         assert more["annual_return"] < less["annual_return"]
     for row in made["rows"][:-1]:
-        assert row["sharpe"]["low"] < row["sharpe"]["value"] < row["sharpe"]["high"]
+        for figure in ("sharpe", "slippage", "exposure", "filled"):
+            assert row[figure]["low"] < row[figure]["value"] < row[figure]["high"], figure
     # A fund of 10 billion cannot trade names of 100 million a session: what is cut is the rest.
-    assert made["rows"][0]["filled"] > 0.99 > 0.1 > made["rows"][-1]["filled"]
+    assert made["rows"][0]["filled"]["value"] > 0.9 > 0.1 > made["rows"][-1]["filled"]["value"]
     assert "Sharpe ratio" in made["sentence"]
     plain = SPEC.model_copy(update={"portfolio": PortfolioSpec(capacity=())})
     assert run(*few, spec=plain).summary["capacity"] is None
@@ -119,9 +121,10 @@ def test_more_capital_slips_more_fills_less_and_earns_less(few):
 def test_costs_are_paid_by_their_multiple_and_what_they_leave_is_told(few):
     summary = run(*few).summary
     rows = {row["multiple"]: row for row in summary["costs"]["rows"]}
-    assert rows[0.0]["paid"] == 0.0
+    assert rows[0.0]["paid"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     # The dearer the trade, the less there is left to trade.
-    assert rows[1.0]["paid"] < rows[2.0]["paid"] < 2 * rows[1.0]["paid"]
+    once, twice = (rows[multiple]["paid"]["value"] for multiple in (1.0, 2.0))
+    assert once < twice < 2 * once
     assert rows[1.0]["sharpe"] == summary["pays"]["net_sharpe"]
     ratios = [row["sharpe"]["value"] for row in rows.values()]
     assert ratios == sorted(ratios, reverse=True)

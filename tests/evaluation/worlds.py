@@ -91,6 +91,7 @@ def frames(names, dates, skill, seed=0, horizon=1):
             "open": opens.T.ravel(),
             "close": closes.T.ravel(),
             "volume": np.full(length * names, 1e6),
+            "dividend_factor": np.ones(length * names),
         }
     )
     keys = pl.DataFrame({"symbol": np.repeat(symbols, dates), "date": days[:dates] * names})

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tasks.lake.factors import adjust, back_adjusted, forward_factors
+from tasks.lake.factors import adjust, back_adjusted, forward_factors, panel_with_dividends
 from tests.lake.frames import actions, bars, random_market, weekdays
 
 MON, TUE, WED, THU, FRI = weekdays(5, date(2020, 1, 6))
@@ -38,6 +38,16 @@ def test_a_dividend_is_reinvested_at_the_close_before_less_the_dividend():
     split, total = factors([100.0, 96.0, 97.0], actions([("A", TUE, "dividend", 4.0)]))
     assert split == [1.0, 1.0, 1.0]
     assert total == pytest.approx([1.0, 100 / 96, 100 / 96], rel=1e-15)
+
+
+def test_the_dividend_factor_gives_back_the_value_traded():
+    raw = bars([("A", d, c) for d, c in zip((MON, TUE, WED), (100.0, 96.0, 24.5), strict=True)])
+    acting = actions([("A", TUE, "dividend", 4.0), ("A", WED, "split", 4.0)])
+    panel = panel_with_dividends(raw, acting)
+    assert panel["dividend_factor"].to_list() == pytest.approx([1.0, 100 / 96, 100 / 96])
+    traded = panel["close"] * panel["volume"] / panel["dividend_factor"]
+    assert traded.to_list() == pytest.approx((raw["close"] * raw["volume"]).to_list())
+    assert_frame_equal(panel.drop("dividend_factor"), adjust(raw, acting), check_exact=True)
 
 
 def test_a_dividend_on_the_day_of_a_split_is_per_new_share():

@@ -8,7 +8,12 @@ import pytest
 
 from tasks.publishing.formats import percent, said
 from tasks.publishing.portfolio_charts import cost_chart, drawn, equity_chart
-from tasks.publishing.portfolio_tables import account_lines, figure_lines, month_lines
+from tasks.publishing.portfolio_tables import (
+    account_lines,
+    figure_lines,
+    month_lines,
+    paid_lines,
+)
 from tasks.publishing.report import render_report
 from tests.evaluation.worlds import frames, run
 from tests.publishing.material import (
@@ -41,9 +46,10 @@ def page(summary, evaluated):
 
 
 def test_every_figure_has_an_interval_and_stands_in_one_table(page, summary):
-    lines = figure_lines(summary)
+    lines = figure_lines(summary) + paid_lines(summary)
     titles = [(line["title"], line["under"]) for line in lines]
-    assert len(titles) == len(set(titles)) == len(summary["earned"]["columns"]) + 1
+    figures = len(summary["earned"]["columns"]) + len(summary["paid"]["columns"])
+    assert len(titles) == len(set(titles)) == figures + 1
     bare = [
         line["title"]
         for line in lines
@@ -73,7 +79,17 @@ def test_accounts_add_up_and_are_called_so(page, summary):
         ]
         paid = sum(float(part.replace(",", "")) for part in parts)
         assert paid == pytest.approx(row["costs"], abs=2)
-    assert "what happened, no estimates, and so without intervals" in " ".join(page.text)
+    assert "no estimate, and so without intervals" in " ".join(page.text)
+
+
+def test_costs_and_capacity_have_intervals_in_their_tables(page, summary):
+    text = " ".join(page.text).replace("\N{NO-BREAK SPACE}", " ")
+    shown = [(row["paid"], 2) for row in summary["costs"]["rows"]]
+    for row in summary["capacity"]["rows"]:
+        shown += [(row["slippage"], 2), (row["exposure"], 0), (row["filled"], 0)]
+    for found, digits in shown:
+        low, high = (percent(found[end], digits) for end in ("low", "high"))
+        assert f"[{low}, {high}]".replace("\N{NO-BREAK SPACE}", " ") in text
 
 
 def test_months_hold_what_a_loop_over_the_sessions_finds():
@@ -148,7 +164,7 @@ def test_limits_speak_of_survivors_trials_and_capacity(page, summary):
 
 
 def test_an_evaluation_from_before_still_reads(summary, evaluated):
-    old = {k: v for k, v in summary.items() if k not in ("costs", "earned", "significance")}
+    old = {k: v for k, v in summary.items() if k not in ("costs", "earned", "paid", "significance")}
     fewer = ("portfolio", "date", "equity", "cash", "positions", "turnover", "costs", "drawdown")
     bare = ("exposure", "net_exposure", "commission", "spread", "slippage", "borrow", "interest",
             "written_off", "unfilled")  # fmt: skip

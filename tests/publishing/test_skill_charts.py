@@ -54,7 +54,7 @@ def page(summary):
 
 def test_every_score_and_figure_stands_on_the_page_with_its_interval(page, summary):
     text = " ".join(page.text)
-    for section in ("skill", "earned"):
+    for section in ("skill", "earned", "paid"):
         for column in summary[section]["columns"]:
             assert column["title"] in page.text, column["title"]
     icir = summary["skill"]["models"]["gru"]["icir"]

@@ -33,7 +33,7 @@ def held_until(
     world alike: what is held then tells what was decided at the cutoff. Later bars are the panel's.
 
     Args:
-        panel: adjusted bars, sorted by symbol and date.
+        panel: adjusted bars with `dividend_factor`, sorted by symbol and date.
         forecasts: symbol, date, score, up to the cutoff.
         cutoff: the last date with forecasts.
         following: the session after it.
@@ -52,10 +52,16 @@ def held_until(
 
 def _with_open(panel: pl.DataFrame, cutoff: date, following: date) -> pl.DataFrame:
     past = panel.filter(pl.col("date") <= cutoff)
-    last = past.group_by("symbol", maintain_order=True).agg(pl.col("close").drop_nans().last())
+    last = past.group_by("symbol", maintain_order=True).agg(
+        pl.col("close", "dividend_factor").drop_nans().last()
+    )
     prices = (pl.col("close").alias(name) for name in ("open", "high", "low", "close"))
     bars = last.select(
-        "symbol", pl.lit(following).alias("date"), *prices, volume=pl.lit(1.0)
+        "symbol",
+        "dividend_factor",
+        pl.lit(following).alias("date"),
+        *prices,
+        volume=pl.lit(1.0),
     ).select(panel.columns)
     others = panel.filter(pl.col("date") != following)
     return pl.concat([others, bars]).sort("symbol", "date")

@@ -1,10 +1,13 @@
-"""What the registry of portfolio figures holds."""
+"""What the registries of portfolio figures hold."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+
+import numpy as np
 
 from tasks.evaluation.column import Column
 from tasks.evaluation.metrics import FloatArray
+from tasks.evaluation.portfolio import Ledger
 
 
 @dataclass(frozen=True)
@@ -26,8 +29,50 @@ class Paths:
 
 
 @dataclass(frozen=True)
+class Flows:
+    """What a portfolio held, traded and paid in each session [D], after the first close.
+
+    Amounts are shares of the equity at the close before, 0 from the day of ruin on.
+
+    Attributes:
+        gross_exposure: longs plus shorts over equity at each close; NaN after ruin.
+        turnover: bought plus sold.
+        unfilled: ordered but not traded.
+        costs: commission, spread, slippage and borrow fee together.
+        commission, spread, slippage, borrow: paid; interest: earned; written_off: lost at
+            delistings.
+    """
+
+    gross_exposure: FloatArray
+    turnover: FloatArray
+    unfilled: FloatArray
+    costs: FloatArray
+    commission: FloatArray
+    spread: FloatArray
+    slippage: FloatArray
+    borrow: FloatArray
+    interest: FloatArray
+    written_off: FloatArray
+
+    @classmethod
+    def of(cls, ledger: Ledger) -> "Flows":
+        """Returns those of an account."""
+        before = ledger.equity[:-1]
+        alive = np.minimum.accumulate(before) > 0.0
+        amounts = [f.name for f in fields(cls) if f.name not in ("gross_exposure", "turnover")]
+        return cls(
+            gross_exposure=ledger.gross_exposure[1:],
+            turnover=np.where(alive, ledger.turnover[1:], 0.0),
+            **{
+                name: np.where(alive, getattr(ledger, name)[1:] / np.where(alive, before, 1.0), 0.0)
+                for name in amounts
+            },
+        )
+
+
+@dataclass(frozen=True)
 class Figure(Column):
-    """One registry entry.
+    """One registry entry of what a portfolio earned and risked.
 
     Attributes:
         function: takes the paths; returns the value of each [N], NaN where undefined, or None
@@ -35,3 +80,14 @@ class Figure(Column):
     """
 
     function: Callable[[Paths], FloatArray | None]
+
+
+@dataclass(frozen=True)
+class FlowFigure(Column):
+    """One registry entry of what a portfolio held, traded and paid.
+
+    Attributes:
+        function: takes the flows and ways of counting the sessions [N, D]; returns [N].
+    """
+
+    function: Callable[[Flows, FloatArray], FloatArray]

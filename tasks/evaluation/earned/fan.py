@@ -4,20 +4,17 @@ import numpy as np
 
 from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.performance import drawdown, simple_returns, wealth
-from tasks.evaluation.significance import resample_order
-from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.significance import Resamples
 
 
-def fan(equity: FloatArray, horizon: int, spec: EvaluationSpec) -> dict[str, FloatArray]:
+def fan(equity: FloatArray, resamples: Resamples, confidence: float) -> dict[str, FloatArray]:
     """Returns `growth_low`, `growth_high` (growth of 1) and `drawdown_low` (0 or below), each [D].
 
     Sessions are drawn anew in blocks. A bound is that of each session by itself, so that a whole
     history leaves the band somewhere more often than the confidence says.
     """
-    returns = simple_returns(equity)
-    order = resample_order(returns.size, horizon, spec.bootstrap_samples, spec.seed)[1:]
-    growth = wealth(returns[order])
-    tail = (1.0 - spec.confidence) / 2.0
+    growth = wealth(simple_returns(equity)[resamples.order[1:]])
+    tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(growth, [tail, 1.0 - tail], axis=0)
     return {
         "growth_low": low,

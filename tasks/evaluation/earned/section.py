@@ -1,21 +1,20 @@
-"""The section "earned" of the summary: every figure of every portfolio with its interval."""
+"""The sections "earned" and "paid": every figure of every portfolio with its interval."""
 
 from collections.abc import Mapping
 
 from tasks.evaluation.column import columns
-from tasks.evaluation.earned import FIGURES
-from tasks.evaluation.earned.entry import Paths
+from tasks.evaluation.earned import FIGURES, FLOWS
+from tasks.evaluation.earned.entry import Flows, Paths
 from tasks.evaluation.earned.sectors import earned_by_sector
 from tasks.evaluation.metrics import divide
 from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.portfolio import Ledger, Market
-from tasks.evaluation.significance import interval, resample_order
-from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.significance import Resamples, interval
 from tasks.evaluation.trading import BENCHMARK
 
 
 def earned_section(
-    ledgers: Mapping[str, Ledger], market: Market, horizon: int, spec: EvaluationSpec
+    ledgers: Mapping[str, Ledger], market: Market, resamples: Resamples, confidence: float
 ) -> dict[str, object]:
     """Returns the columns and, by portfolio, the figures; those beside a benchmark need one.
 
@@ -24,12 +23,11 @@ def earned_section(
     Args:
         ledgers: the accounts on the same sessions.
         market: what they traded on, with its sectors.
-        horizon: of the target, in sessions; the resampled blocks are longer.
-        spec: confidence and resamples.
+        resamples: of these sessions.
+        confidence: of the intervals.
     """
     returns = {name: simple_returns(ledger.equity) for name, ledger in ledgers.items()}
-    sessions = next(iter(returns.values())).size
-    order = resample_order(sessions, horizon, spec.bootstrap_samples, spec.seed)
+    order = resamples.order
     bench = returns.get(BENCHMARK)
     rows: dict[str, dict[str, object]] = {}
     for name, ledger in ledgers.items():
@@ -39,12 +37,27 @@ def earned_section(
             invested=divide(ledger.positions_value, ledger.equity)[1:][order],
         )
         rows[name] = {
-            figure: None if draws is None else interval(draws, spec.confidence)
+            figure: None if draws is None else interval(draws, confidence)
             for figure, entry in FIGURES.items()
             for draws in [entry.function(paths)]
         }
     return {
         "columns": columns(FIGURES),
         "portfolios": rows,
-        "sectors": earned_by_sector(ledgers, market, horizon, spec),
+        "sectors": earned_by_sector(ledgers, market, resamples, confidence),
     }
+
+
+def paid_section(
+    ledgers: Mapping[str, Ledger], resamples: Resamples, confidence: float
+) -> dict[str, object]:
+    """Returns the columns and, by portfolio, the figures of what it held, traded and paid."""
+    rows = {
+        name: {
+            figure: interval(entry.function(flows, resamples.counts), confidence)
+            for figure, entry in FLOWS.items()
+        }
+        for name, ledger in ledgers.items()
+        for flows in [Flows.of(ledger)]
+    }
+    return {"columns": columns(FLOWS), "portfolios": rows}

@@ -16,8 +16,7 @@ from tasks.evaluation.metrics import FloatArray, mean_over_dates
 from tasks.evaluation.performance import SESSIONS_PER_YEAR
 from tasks.evaluation.portfolio import Ledger, Market
 from tasks.evaluation.sectors import Sectors
-from tasks.evaluation.significance import interval, resample_dates
-from tasks.evaluation.spec import EvaluationSpec
+from tasks.evaluation.significance import Resamples, interval
 
 PORTFOLIOS = ("long_only", "long_short")
 
@@ -51,7 +50,7 @@ def contributions(ledger: Ledger, market: Market) -> tuple[FloatArray, FloatArra
 
 
 def earned_by_sector(
-    ledgers: Mapping[str, Ledger], market: Market, horizon: int, spec: EvaluationSpec
+    ledgers: Mapping[str, Ledger], market: Market, resamples: Resamples, confidence: float
 ) -> list[dict[str, object]] | None:
     """Returns rows of the sectors, of the interest and of both; None where nothing has a sector.
 
@@ -61,13 +60,12 @@ def earned_by_sector(
     Args:
         ledgers: the accounts, with their shares.
         market: what they traded on.
-        horizon: of the target, in sessions; the resampled blocks are longer.
-        spec: confidence and resamples.
+        resamples: of these sessions.
+        confidence: of the intervals.
     """
     if market.sector is None:
         return None
     groups = Sectors(market.sector_names, market.sector).groups()
-    weights = resample_dates(len(market.dates) - 1, horizon, spec.bootstrap_samples, spec.seed)
     heads = [("sector", name) for name, _ in groups] + [("interest", None), ("all", None)]
     found: list[dict[str, object]] = [{"kind": kind, "name": name} for kind, name in heads]
     for portfolio in PORTFOLIOS:
@@ -79,9 +77,9 @@ def earned_by_sector(
         parts = ((np.where(c[1:], gains, 0.0), np.where(c[alive], held, 0.0)) for _, c in groups)
         rest = (interest[:, None], np.zeros((1, 1))), (np.c_[gains, interest], held)
         for row, (gained, worth) in zip(found, chain(parts, rest), strict=True):
-            draws = SESSIONS_PER_YEAR * mean_over_dates(gained.sum(axis=1), weights)
+            draws = SESSIONS_PER_YEAR * mean_over_dates(gained.sum(axis=1), resamples.counts)
             row[portfolio] = {
-                "earned": interval(draws, spec.confidence),
+                "earned": interval(draws, confidence),
                 "gross": float(np.abs(worth).sum(axis=1).mean()),
                 "net": float(worth.sum(axis=1).mean()),
             }

@@ -102,7 +102,10 @@ def fill_ahead_of_the_signal(patch):
 
 
 def future_split_in_the_prices(patch):
-    patch.setattr("tasks.features.stage.adjust", back_adjusted)
+    def back(bars, actions):
+        return back_adjusted(bars, actions).with_columns(dividend_factor=1.0)
+
+    patch.setattr("tasks.features.stage.panel_with_dividends", back)
 
 
 def future_split_in_a_feature(patch):
