@@ -11,6 +11,7 @@ import polars as pl
 
 from models.fit import fit
 from models.scaler import fit_scaler
+from tasks.evaluation.liquidity import with_liquidity
 from tasks.evaluation.portfolio import simulate
 from tasks.features.frame import base_columns
 from tasks.features.indicators import INDICATORS
@@ -92,6 +93,21 @@ def fill_ahead_of_the_signal(patch):
     patch.setattr("tasks.evaluation.trading.simulate", ahead)
 
 
+def _liquidity_of_the_next_session(patch, *columns):
+    def ahead(panel):
+        return with_liquidity(panel).with_columns(pl.col(columns).shift(-1).over("symbol"))
+
+    patch.setattr("tasks.evaluation.aligned.with_liquidity", ahead)
+
+
+def volume_of_the_next_session(patch):
+    _liquidity_of_the_next_session(patch, "dollar_volume")
+
+
+def volatility_of_the_next_session(patch):
+    _liquidity_of_the_next_session(patch, "volatility")
+
+
 def future_split_in_the_prices(patch):
     patch.setattr("tasks.features.stage.adjust", back_adjusted)
 
@@ -166,6 +182,8 @@ CANARIES = {
         (unpurged_labels, "purging", market.FEATURES.features),
         (fill_at_the_close_of_the_signal, "fill times", market.FEATURES.features),
         (fill_ahead_of_the_signal, "fill times", market.FEATURES.features),
+        (volume_of_the_next_session, "orders", market.FEATURES.features),
+        (volatility_of_the_next_session, "orders", market.FEATURES.features),
         (future_split_in_the_prices, "orders", market.FEATURES.features),
         (future_split_in_a_feature, "features", _LEVEL),
         (survivors_alone_are_read, "survivors", market.FEATURES.features),
