@@ -206,6 +206,9 @@ class Sample:
 
     def _trade(self, signal: FloatArray, market: Market) -> dict[str, Ledger]:
         portfolio, horizon = self.run.evaluation.portfolio, self.run.target.horizon
+        if market.sector is None:
+            # None of these few may have one; then they count as one sector.
+            market = replace(market, sector=np.full(signal.shape, -1))
         return run_portfolios(signal, market, None, portfolio, horizon)
 
 

@@ -127,9 +127,10 @@ def test_symbols_that_the_filters_let_pass_are_among_those_sampled(monkeypatch, 
     assert certificate.holds, certificate.sentence
 
 
-def test_sector_limits_see_the_sectors_of_the_run(tmp_path):
+@pytest.mark.parametrize("sectors", [("one", "other"), (None, None)])
+def test_sector_limits_see_the_sectors_of_the_run(sectors, tmp_path):
     run = trading(train(0, tmp_path).trained, max_sector_weight=0.3)
-    spells = tuple((*spell[:4], f"sector {n % 2}") for n, spell in enumerate(SPELLS))
+    spells = tuple((*spell[:4], sectors[n % 2]) for n, spell in enumerate(SPELLS))
     checks = {
         check.name: check for check in inference(replace(run, members=Membership(spells=spells)))
     }
