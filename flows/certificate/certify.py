@@ -1,11 +1,11 @@
 """The causality certificate of a training run: every check in its order."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
 import polars as pl
 
-from flows.certificate.inference import Sample, sampled
+from flows.certificate.inference import Sample, samples
 from flows.certificate.trained import Trained
 from flows.certificate.training import Fold, other_folds, refit_leaks
 from tasks.evaluation.certificate.inference import inference_checks
@@ -29,9 +29,11 @@ def certify(run: Trained) -> Certificate:
     2. `fit inputs`, `refit`: everything after a fold's calibrate span is replaced.
     3. `purging`, `membership`, `survivors`, `trial count`, `fill times`: rules of their own.
     """
-    sample = Sample(run, sampled(run))
-    checks = (*inference_checks(sample.trials()), *training_checks(run), *rules(run, sample))
-    return Certificate(seed=run.seed, cutoffs=tuple(sample.cutoffs), checks=checks)
+    seen = samples(run)
+    trials = chain.from_iterable(sample.trials() for sample in seen)
+    checks = (*inference_checks(trials), *training_checks(run), *rules(run, seen))
+    cutoffs = sorted(cutoff for sample in seen for cutoff in sample.cutoffs)
+    return Certificate(seed=run.seed, cutoffs=tuple(cutoffs), checks=checks)
 
 
 def training_checks(run: Trained) -> list[Check]:
@@ -50,7 +52,7 @@ def training_checks(run: Trained) -> list[Check]:
     return [inputs, first_leak("refit", (leak for f in kept for leak in refit_leaks(run, f)))]
 
 
-def rules(run: Trained, sample: Sample) -> list[Check]:
+def rules(run: Trained, seen: Sequence[Sample]) -> list[Check]:
     """Returns the checks of what no other future reveals."""
     rows = _used_rows(run)
     tested = {e["fold"]: e["tested"] for e in run.plan["folds"] if "tested" in e}
@@ -60,7 +62,7 @@ def rules(run: Trained, sample: Sample) -> list[Check]:
         first_leak("membership", stranger_leaks(rows, run.spells)),
         first_leak("survivors", survivor_leaks(pl.concat([run.unread, lost]), run.spells)),
         first_leak("trial count", counting_leaks(run.counted, run.fitted, run.began)),
-        first_leak("fill times", sample.fills()),
+        first_leak("fill times", chain.from_iterable(sample.fills() for sample in seen)),
     ]
 
 

@@ -1,15 +1,18 @@
 """The certificate's first part: the run's weights on other futures.
 
-1. Some symbols are drawn and cut to the sessions that their windows need, and some more.
-2. At each of a few cutoffs the bars after it are cut off, masked, blown up, another stock's, and
-   split. The features stage, the networks and the portfolios run on each of these worlds.
-3. A few cutoffs more lie ahead of the first forecast, where a back-filled warm-up would show.
+1. Spells of sessions are drawn, one in each equal stretch of the history with windows, the last
+   one at its end. For each some symbols are drawn, half of them from those that the portfolios'
+   filters let pass most often, and cut to the sessions that their windows need, and some more.
+2. At a few cutoffs of each spell the bars after it are cut off, masked, blown up, another stock's,
+   and split. The features stage, the networks and the portfolios run on each of these worlds.
+3. A few cutoffs more lie ahead of a spell's first forecast, where a back-filled warm-up would show.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import date
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -21,42 +24,102 @@ from tasks.evaluation.aligned import traded_market
 from tasks.evaluation.certificate.inference import Seen, Trial
 from tasks.evaluation.certificate.orders import fill_leaks, held_until
 from tasks.evaluation.metrics import FloatArray
-from tasks.evaluation.portfolio import Ledger, Market
+from tasks.evaluation.portfolio import Ledger, Market, candidates
 from tasks.evaluation.trading import run_portfolios
 from tasks.features.causality import changes
 from tasks.features.causality.sampling import sample_panel
 from tasks.forecasting.forecast import ensemble_forecasts, forecast
+from tasks.lake.factors import adjust
 from tasks.lake.membership import member_rows
 from tasks.lake.target_spec import TARGET_COLUMNS
+from tasks.windows.contracts import REFIT
 
 CUTOFFS = 8
-_EARLY = 2
+_SPELLS = 4
 _SYMBOLS = 10
-# Sessions with forecasts, beyond those of so many horizons.
+# Sessions of a spell with forecasts, beyond those of so many horizons.
 _RIPE, _HORIZONS = 60, 4
 _FILLS = 8
 # Of the few windows here most blocks would be padding.
 _BLOCK = 128
 
 
-def sampled(run: Trained) -> World:
-    """Returns the bars and actions of a few symbols on the run's last sessions."""
+def samples(run: Trained) -> list["Sample"]:
+    """Returns a few symbols of the run in each of several spells of sessions, in their order."""
+    ripe = _RIPE + _HORIZONS * run.target.longest
     bars = run.world.bars
     inside = bars.filter(member_rows(run.members.frame(), bars))
-    count = run.features.lookback + run.lookback + _RIPE + _HORIZONS * run.target.longest
-    chosen = sample_panel(inside, _SYMBOLS, count, run.seed).get_column("symbol").unique()
-    own = bars.filter(pl.col("symbol").is_in(chosen.implode()))
-    actions = run.world.actions.filter(pl.col("symbol").is_in(chosen.implode()))
-    few = sample_panel(own, _SYMBOLS, count, run.seed).sort("symbol", "date")
-    return World(few, actions, run.world.index)
+    ends = _ends(run, ripe)
+    made = []
+    for number, end in enumerate(ends):
+        seed = run.seed + number
+        world = _cut(run, inside.filter(pl.col("date") <= end), end, ripe, seed)
+        cutoffs, fills = (len(range(whole)[number :: len(ends)]) for whole in (CUTOFFS, _FILLS))
+        made.append(Sample(run, world, seed, cutoffs, fills))
+    return made
+
+
+def _ends(run: Trained, ripe: int) -> list[date]:
+    """Returns the last sessions of the spells: drawn in equal stretches, and the run's last."""
+    rows = run.rows.filter(fold=REFIT)["row"]
+    days = run.frame["date"].gather(rows).unique().sort().to_list()
+    spells = min(_SPELLS, max(1, len(days) // ripe))
+    edges = np.linspace(ripe, len(days) - ripe, spells).astype(int)
+    draw = np.random.default_rng([run.seed, 2])
+    places = [draw.integers(a, b, endpoint=True) - 1 for a, b in pairwise(edges)]
+    return [*(days[place] for place in places), run.cutoff]
+
+
+def _cut(run: Trained, inside: pl.DataFrame, end: date, ripe: int, seed: int) -> World:
+    """Returns the bars and actions of a few symbols on the sessions of a spell.
+
+    Args:
+        run: whose.
+        inside: bars of members up to the spell's end.
+        end: the last date.
+        ripe: sessions of the spell that have forecasts, the last ones.
+        seed: of the lot.
+    """
+    count = run.features.lookback + run.lookback + ripe
+    days = inside["date"].unique().sort().tail(count)
+    spell = inside.filter(pl.col("date") >= days.min())
+    passing = _passing(run, spell).filter(pl.col("date") >= days.tail(ripe).min())
+    some = sample_panel(passing, _SYMBOLS // 2, ripe, seed)["symbol"].unique()
+    others = spell.filter(~pl.col("symbol").is_in(some.implode()))
+    more = sample_panel(others, _SYMBOLS - some.len(), count, seed)["symbol"].unique()
+    chosen = pl.col("symbol").is_in(pl.concat([some, more]).implode())
+    few = run.world.bars.filter(chosen, pl.col("date").is_between(days.min(), end))
+    acted = run.world.actions.filter(chosen, pl.col("date") <= end)
+    return World(few.sort("symbol", "date"), acted, run.world.index)
+
+
+def _passing(run: Trained, bars: pl.DataFrame) -> pl.DataFrame:
+    """Returns symbol and date of the bars on which the portfolios' filters let a symbol pass."""
+    panel = adjust(bars, run.world.actions)
+    every = panel.select("symbol", "date", score=pl.lit(1.0))
+    signal, market = traded_market(panel, every, 0)
+    passed = np.argwhere(np.isfinite(candidates(signal, market, run.evaluation.portfolio)))
+    symbols, dates = panel["symbol"].unique().sort(), pl.Series(market.dates)
+    return pl.DataFrame({"symbol": symbols[passed[:, 1]], "date": dates[passed[:, 0]]})
 
 
 @dataclass(frozen=True)
 class Sample:
-    """A few symbols of a run, seen with its weights."""
+    """A few symbols of a run in a spell of sessions, seen with the run's weights.
+
+    Attributes:
+        run: the run.
+        world: their bars and actions.
+        seed: of what is drawn.
+        count: cutoffs wanted.
+        filled: sessions of fills wanted.
+    """
 
     run: Trained
     world: World
+    seed: int
+    count: int
+    filled: int
 
     @cached_property
     def made(self) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -77,17 +140,18 @@ class Sample:
     def cutoffs(self) -> list[date]:
         """Cutoffs with forecasts, each with a session after it."""
         there = set(self.forecasts["date"])
-        return self._drawn([day for day in self.days[:-1] if day in there], CUTOFFS)
+        days = [day for day in self.days[:-1] if day in there]
+        drawn = np.random.default_rng(self.seed).permutation(len(days))[: self.count]
+        return [days[place] for place in sorted(drawn)]
 
     @cached_property
     def early(self) -> list[date]:
         """Cutoffs ahead of the first forecast, where most features are still masked."""
         first = self.forecasts["date"].min()
-        ahead = [day for day in self.days if day < first]  # type: ignore[operator]
-        draw = np.random.default_rng([self.run.seed, 1])
+        ahead = [day for day in self.days if first is None or day < first]  # type: ignore[operator]
         # On the first session nothing that looks back is known: whatever is there was filled in.
-        drawn = {ahead[int(len(ahead) ** draw.random()) - 1] for _ in range(_EARLY)}
-        return sorted({ahead[0], *drawn})
+        place = int(len(ahead) ** np.random.default_rng([self.seed, 1]).random()) - 1
+        return sorted({ahead[0], ahead[place]})
 
     def trials(self) -> Iterator[Trial]:
         """Yields what is seen of every other future at every cutoff."""
@@ -104,8 +168,12 @@ class Sample:
 
     def fills(self) -> Iterator[str | None]:
         """Yields what is wrong with fills of the forecasts as they are."""
-        signal, market = traded_market(self.made[0], self.forecasts, self.run.target.horizon)
-        return fill_leaks(self._trade, signal, market, _FILLS, self.run.seed)
+        if self.forecasts.is_empty():
+            return iter(())
+        signal, market = traded_market(
+            self.made[0], self.forecasts, self.run.target.horizon, self.run.members.frame()
+        )
+        return fill_leaks(self._trade, signal, market, self.filled, self.seed)
 
     def seen(self, panel: pl.DataFrame, frame: pl.DataFrame, cutoff: date, ripe: bool) -> Seen:
         """Returns features, and where there are forecasts these and orders, up to a cutoff."""
@@ -117,7 +185,8 @@ class Sample:
         tonight = forecast(self.run.bundle, frame, cutoff, self.run.device, _BLOCK)
         published = tonight.pivot("horizon", index="symbol").with_columns(date=pl.lit(cutoff))
         horizon, following = self.run.target.horizon, self.days[self.days.index(cutoff) + 1]
-        held = held_until(panel, made, cutoff, following, horizon, self._trade)
+        spells = self.run.members.frame()
+        held = held_until(panel, made, cutoff, following, horizon, self._trade, spells)
         keys = ["symbol", "date"]
         return Seen(past, made.join(published, on=keys, how="left"), held)
 
@@ -137,11 +206,10 @@ class Sample:
 
     def _trade(self, signal: FloatArray, market: Market) -> dict[str, Ledger]:
         portfolio, horizon = self.run.evaluation.portfolio, self.run.target.horizon
+        if market.sector is None:
+            # None of these few may have one; then they count as one sector.
+            market = replace(market, sector=np.full(signal.shape, -1))
         return run_portfolios(signal, market, None, portfolio, horizon)
-
-    def _drawn(self, days: list[date], count: int) -> list[date]:
-        draw = np.random.default_rng(self.run.seed)
-        return [days[place] for place in sorted(draw.permutation(len(days))[:count])]
 
 
 def other_futures(world: World, cutoff: date) -> Iterator[tuple[str, World]]:

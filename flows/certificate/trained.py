@@ -20,7 +20,7 @@ from tasks.lake.target_spec import TargetSpec
 from tasks.training.inputs import FoldRows
 from tasks.training.network_spec import NetworkSpec
 from tasks.training.spec import TrainingSpec
-from tasks.windows.plan import plan_windows
+from tasks.windows.plan import plan_walked
 from tasks.windows.spec import SplitSpec
 
 
@@ -109,6 +109,6 @@ class Trained:
         # Combinatorial folds come after an expanding walk, which they do not change.
         crossed = self.splits.scheme == "combinatorial"
         splits = self.splits.model_copy(update={"scheme": "expanding"}) if crossed else self.splits
-        plan = plan_windows(panel, self.lookback, self.target.longest, splits, self.cutoff)
+        plan = plan_walked(panel, self.lookback, self.target.longest, splits, number)
         folds: Any = plan.summary["folds"]
-        return FoldRows.read(plan.rows, folds[number])
+        return FoldRows.read(plan.rows, folds[0])

@@ -149,7 +149,7 @@ def simulate(
     names = signal.shape[1]
     priced = spec.impact > 0.0 or spec.max_participation is not None
     data = kernel.Data(
-        signal=_candidates(signal, market, spec),
+        signal=candidates(signal, market, spec),
         open=np.ascontiguousarray(market.open, dtype=np.float64),
         close=np.ascontiguousarray(market.close, dtype=np.float64),
         tradable=np.ascontiguousarray(market.tradable),
@@ -199,7 +199,7 @@ def _require(market: Market, spec: PortfolioSpec) -> None:
         )
 
 
-def _candidates(signal: FloatArray, market: Market, spec: PortfolioSpec) -> FloatArray:
+def candidates(signal: FloatArray, market: Market, spec: PortfolioSpec) -> FloatArray:
     """Returns the signal with NaN for what may not be held by what the close knows."""
     rules = (market.member, spec.min_dollar_volume, spec.max_volatility)
     if all(rule is None for rule in rules):

@@ -34,9 +34,29 @@ def not_certified(manifest: Mapping[str, Any]) -> str | None:
             f"{manifest['id']} carries no causality certificate, as it was made before there were "
             "any; train it again."
         )
-    if not certificate["holds"]:
-        return (
-            f"its causality certificate is not clean: {certificate['sentence']} Mend the leak and "
-            "train again."
-        )
-    return None
+    unclean = not_clean(certificate)
+    return unclean and f"its causality certificate is {unclean}"
+
+
+def not_clean(certificate: Mapping[str, Any]) -> str | None:
+    """Returns why a certificate's record is not clean and what to do about it, or None."""
+    if certificate["holds"] and not untried(certificate):
+        return None
+    mend = "Mend the leak"
+    if not leaks(certificate):
+        mend = "Loosen what keeps that from being tried, such as filters that let nothing be traded"
+    return f"not clean: {certificate['sentence']} {mend}, and train again."
+
+
+def untried(certificate: Mapping[str, Any]) -> list[str]:
+    """Returns the checks that a certificate's record has no trial of.
+
+    Records from before this counted said that they hold all the same.
+    """
+    return [check["name"] for check in certificate.get("checks", ()) if not check["trials"]]
+
+
+def leaks(certificate: Mapping[str, Any]) -> bool:
+    """Returns whether a certificate's record names a leak, or does not say why it does not hold."""
+    checks = certificate.get("checks", ())
+    return any(check["leak"] for check in checks) if checks else not certificate["holds"]

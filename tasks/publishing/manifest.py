@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tasks.lake.artifacts import Artifact, TableRef
+from tasks.lake.decision import leaks, untried
 from tasks.lake.target_spec import TargetSpec
 
 # Whether it became champion was decided after it was written: the registry says so.
@@ -104,8 +105,15 @@ def certificate_of(manifest: Mapping[str, Any]) -> str:
 
 def leaking(manifest: Mapping[str, Any]) -> bool | None:
     """Returns whether the proof or the certificate of a model failed; None where it has neither."""
-    said = [manifest[name]["holds"] for name in ("causality", "certificate") if manifest.get(name)]
-    return None if not said else not all(said)
+    proof, certificate = manifest.get("causality"), manifest.get("certificate")
+    if not proof and not certificate:
+        return None
+    return bool(proof and not proof["holds"]) or bool(certificate and leaks(certificate))
+
+
+def proved(manifest: Mapping[str, Any]) -> bool:
+    """Returns whether every check of a model's certificate, where it has one, could be tried."""
+    return not untried(manifest.get("certificate") or {})
 
 
 def reproducible(training: Mapping[str, Any]) -> str:

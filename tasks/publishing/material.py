@@ -15,7 +15,13 @@ from tasks.publishing.canaries import (
     selection_code_now,
     selection_said,
 )
-from tasks.publishing.manifest import causality_of, certificate_of, leaking, reproducible
+from tasks.publishing.manifest import (
+    causality_of,
+    certificate_of,
+    leaking,
+    proved,
+    reproducible,
+)
 from tasks.publishing.registry import Entry
 from tasks.publishing.report import ReportMaterial
 
@@ -75,7 +81,7 @@ def report_material(
         card=bundle.card,
         causality=causality_of(manifest),
         certificate=certificate_of(manifest),
-        causal=None if leak is None else not leak,
+        causal=None if leak is None else not leak and proved(manifest),
         **frames,
     )
 

@@ -65,7 +65,7 @@ class ReportMaterial:
         card: the model card in Markdown; empty to leave it out.
         causality: what the causality proof of the model's features found, in one sentence.
         certificate: what the causality certificate of the run found, in one sentence.
-        causal: whether both held; None where there was neither.
+        causal: whether both held, with every check tried; None where there was neither.
     """
 
     title: str

@@ -62,8 +62,7 @@ def plan_windows(
         UsageError: The folds are combinatorial and `behind` is not given.
         DataError: The history is too short for the folds, or a span holds no labelled window.
     """
-    first = panel.dates[panel.window_ends].min()
-    sessions = np.unique(panel.dates[(panel.dates >= first)]).tolist()
+    sessions = _sessions(panel)
     pieces: list[pl.DataFrame] = []
     folds: list[dict[str, object]] = []
     made: list[Fold | CombinatorialFold] = [*walk_forward(sessions, horizon, splits)]
@@ -78,13 +77,9 @@ def plan_windows(
         made += combinatorial(sessions, horizon, reach, splits, first_number=splits.folds)
         seen = first_seen(panel, lookback, behind, across)
     for fold in made:
-        chosen = _fold_rows(panel, fold, seen)
-        _require_windows(fold, chosen)
-        pieces += [_piece(fold.number, name, rows) for name, rows in chosen.items()]
-        scaler = fit_scaler(panel.features, panel.labels, chosen["fit"], lookback)
-        spans = {name: asdict(getattr(fold, name)) for name in SPANS}
-        entry = _entry(fold.number, spans, chosen, scaler, _runs(panel, sessions, chosen))
-        folds.append(entry | _tested(fold))
+        own, entry = _planned(panel, lookback, fold, seen, sessions)
+        pieces += own
+        folds.append(entry)
     rows = panel.rows(sessions[0], sessions[-1], cutoff)
     pieces.append(_piece(REFIT, "fit", rows))
     scaler = fit_scaler(panel.features, panel.labels, rows, lookback)
@@ -94,6 +89,44 @@ def plan_windows(
     runs = _runs(panel, sessions, {"fit": rows})
     refit = _entry(REFIT, span, {"fit": rows}, scaler, runs) | {"novelty": looks.to_dict()}
     return WindowPlan(check_plan(pl.concat(pieces)), {"folds": folds, "refit": refit})
+
+
+def plan_walked(
+    panel: PanelArrays, lookback: int, horizon: int, splits: SplitSpec, number: int
+) -> WindowPlan:
+    """Returns what `plan_windows` makes of one walk-forward fold, without any other or the refit.
+
+    Raises:
+        DataError: as `plan_windows`.
+    """
+    sessions = _sessions(panel)
+    fold = walk_forward(sessions, horizon, splits)[number]
+    pieces, entry = _planned(panel, lookback, fold, panel.dates, sessions)
+    return WindowPlan(check_plan(pl.concat(pieces)), {"folds": [entry]})
+
+
+def _sessions(panel: PanelArrays) -> list[date]:
+    """Returns the sessions from the first window's last one on."""
+    first = panel.dates[panel.window_ends].min()
+    sessions: list[date] = np.unique(panel.dates[panel.dates >= first]).tolist()
+    return sessions
+
+
+def _planned(
+    panel: PanelArrays,
+    lookback: int,
+    fold: Fold | CombinatorialFold,
+    seen: np.ndarray,
+    sessions: list[date],
+) -> tuple[list[pl.DataFrame], dict[str, object]]:
+    """Returns a fold's rows by span and its entry."""
+    chosen = _fold_rows(panel, fold, seen)
+    _require_windows(fold, chosen)
+    pieces = [_piece(fold.number, name, rows) for name, rows in chosen.items()]
+    scaler = fit_scaler(panel.features, panel.labels, chosen["fit"], lookback)
+    spans = {name: asdict(getattr(fold, name)) for name in SPANS}
+    entry = _entry(fold.number, spans, chosen, scaler, _runs(panel, sessions, chosen))
+    return pieces, entry | _tested(fold)
 
 
 def _fold_rows(

@@ -223,6 +223,12 @@ def test_a_certificate_has_to_be_there_and_clean():
     assert not_certified({"id": "m", "certificate": {"holds": True}}) is None
     leaking = {"holds": False, "sentence": "fit inputs: the scaler changes."}
     assert "not clean: fit inputs: the scaler" in not_certified({"id": "m", "certificate": leaking})
+    sentence = "9 checks, …; could not be tried: orders."
+    untried = {"sentence": sentence, "checks": [{"name": "orders", "trials": 0, "leak": None}]}
+    # Certificates from before that counted said that they hold.
+    for holds in (False, True):
+        said = not_certified({"id": "m", "certificate": untried | {"holds": holds}})
+        assert f"not clean: {sentence} Loosen what keeps that from being tried" in said
     assert "m carries no causality certificate" in not_certified({"id": "m"})
 
 

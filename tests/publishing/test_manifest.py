@@ -103,6 +103,19 @@ def test_a_manifest_from_before_the_proof_does_not_pass_for_a_proved_one():
     assert causality_of({}) == "not proved when this model was trained."
 
 
+def test_the_report_of_a_run_that_was_not_tried_in_full_says_so_and_not_that_it_leaks(
+    tmp_path: Path, evaluation: Artifact
+):
+    untried = [{"name": "orders", "trials": 0, "leak": None}]
+    told = {"holds": False, "sentence": "could not be tried: orders.", "checks": untried}
+    values = manifest(evaluation, PROOF) | {"certificate": told}
+    assert leaking(values) is False
+    bundle = Bundle(values, weights=[], card="", sha256="0")
+    made = report_material(tmp_path, bundle, None, material.make_curves().clear(), STANDING)
+    assert made.causal is False
+    assert made.model["state"] == STANDING.state
+
+
 @pytest.mark.parametrize(
     ("proof", "causal"), [(PROOF, True), (PROOF | {"holds": False}, False), (None, None)]
 )

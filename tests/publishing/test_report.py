@@ -137,6 +137,7 @@ def test_page_shows_the_sentence_of_the_certificate():
     page = render(certificate=said, causal=False)
     assert f"Certificate: {said}" in page.text
     assert page.text[0] == "The causality proof failed."
+    assert "or nothing shows that it does not" in page.text[1]
 
 
 def test_page_of_a_failed_causality_proof_opens_with_it_and_names_the_counter_example():

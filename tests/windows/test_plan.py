@@ -10,7 +10,7 @@ from models.errors import DataError
 from models.novelty import fit_novelty
 from models.scaler import Scaler
 from tasks.lake.panel import panel_arrays
-from tasks.windows.plan import REFIT, SPANS, plan_windows
+from tasks.windows.plan import REFIT, SPANS, plan_walked, plan_windows
 from tasks.windows.spec import SplitSpec
 from tests.lake.frames import feature_frame, names_of, weekdays
 
@@ -147,6 +147,17 @@ def test_a_change_inside_the_fit_span_changes_the_scaler():
     )
     scalers = [plan(f, horizon, splits).summary["folds"][0]["scaler"] for f in (frame, other)]
     assert scalers[0] != scalers[1]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_fold_planned_alone_is_that_of_the_whole_plan(seed):
+    frame, horizon, splits = random_world(seed)
+    whole = plan(frame, horizon, splits)
+    panel = panel_arrays(frame, names_of(frame), LOOKBACK, EARLIER)
+    for number, entry in enumerate(whole.summary["folds"]):
+        alone = plan_walked(panel, LOOKBACK, horizon, splits, number)
+        assert alone.summary == {"folds": [entry]}
+        assert alone.rows.equals(whole.rows.filter(fold=number))
 
 
 def test_sessions_count_from_the_first_complete_window():

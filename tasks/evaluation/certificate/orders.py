@@ -26,11 +26,14 @@ def held_until(
     following: date,
     horizon: int,
     trade: Trade,
+    spells: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Returns symbol, date, and what each portfolio holds up to a cutoff and after its orders.
+    """Returns symbol, date, and the shares and cash of each portfolio up to a cutoff and after it.
 
-    The orders of the cutoff fill on `following` at prices that equal its last closes, in every
-    world alike: what is held then tells what was decided at the cutoff. Later bars are the panel's.
+    The orders of the cutoff fill on `following` at opens that equal its last closes, in every
+    world alike, and what is held then hangs on nothing else of that session: it tells what was
+    decided at the cutoff. The rest of that bar and all later ones are the panel's. Without any
+    trade there are no rows.
 
     Args:
         panel: adjusted bars with `dividend_factor`, sorted by symbol and date.
@@ -39,32 +42,48 @@ def held_until(
         following: the session after it.
         horizon: in sessions.
         trade: the portfolios by name.
+        spells: the membership that names the sectors; None where nothing does.
     """
+    nothing = forecasts.clear().select("symbol", "date")
     if forecasts.is_empty():
-        return forecasts.select("symbol", "date")
-    signal, market = traded_market(_with_open(panel, cutoff, following), forecasts, horizon)
+        return nothing
+    opened = _with_open(panel, cutoff, following)
+    signal, market = traded_market(opened, forecasts, horizon, spells)
     days = [place for place, day in enumerate(market.dates) if day <= following]
     symbols = forecasts["symbol"].unique().sort().to_list()
-    held = {name: ledger.shares[days].ravel() for name, ledger in trade(signal, market).items()}
+    ledgers = trade(signal, market)
+    if not any(ledger.shares[days].any() for ledger in ledgers.values()):
+        return nothing
+    held = {name: ledger.shares[days].ravel() for name, ledger in ledgers.items()}
+    held |= {f"cash of {n}": np.repeat(one.cash[days], len(symbols)) for n, one in ledgers.items()}
     dates = [day for place in days for day in [market.dates[place]] * len(symbols)]
     return pl.DataFrame({"symbol": symbols * len(days), "date": dates, **held})
 
 
 def _with_open(panel: pl.DataFrame, cutoff: date, following: date) -> pl.DataFrame:
+    """Returns the panel, every symbol's bar on `following` opened at its last close, and traded.
+
+    What of the bar is not there or no number is that close, or a volume of 1.
+    """
     past = panel.filter(pl.col("date") <= cutoff)
-    last = past.group_by("symbol", maintain_order=True).agg(
-        pl.col("close", "dividend_factor").drop_nans().last()
-    )
-    prices = (pl.col("close").alias(name) for name in ("open", "high", "low", "close"))
-    bars = last.select(
+    last = pl.col("close", "dividend_factor").drop_nans().last()
+    opened = past.group_by("symbol", maintain_order=True).agg(last).rename({"close": "last"})
+    own = panel.filter(pl.col("date") == following).drop("dividend_factor")
+
+    def there(name: str, otherwise: pl.Expr) -> pl.Expr:
+        number = pl.col(name).is_finite() & (pl.col(name) > 0.0)
+        return pl.when(number).then(pl.col(name)).otherwise(otherwise).alias(name)
+
+    bars = opened.join(own, on="symbol", how="left", maintain_order="left").select(
         "symbol",
         "dividend_factor",
         pl.lit(following).alias("date"),
-        *prices,
-        volume=pl.lit(1.0),
-    ).select(panel.columns)
+        pl.col("last").alias("open"),
+        *(there(name, pl.col("last")) for name in ("high", "low", "close")),
+        there("volume", pl.lit(1.0)),
+    )
     others = panel.filter(pl.col("date") != following)
-    return pl.concat([others, bars]).sort("symbol", "date")
+    return pl.concat([others, bars.select(panel.columns)]).sort("symbol", "date")
 
 
 def fill_leaks(

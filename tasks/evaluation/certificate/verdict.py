@@ -7,6 +7,13 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, computed_field
 
 from models.errors import DataError
+from tasks.lake.decision import not_clean
+
+# All of them apply to every run: one that was not tried proves nothing.
+CHECKS = (
+    *("features", "forecasts", "orders", "fit inputs", "refit"),
+    *("purging", "membership", "survivors", "trial count", "fill times"),
+)
 
 
 class Check(BaseModel):
@@ -31,7 +38,8 @@ class Certificate(BaseModel):
     Attributes:
         seed: of cutoffs, sampled symbols and made-up bars.
         cutoffs: at which the future of the fixed weights was replaced.
-        checks: in the order they were made; one without trials could not be made.
+        checks: in the order they were made; one without trials could not be made. Portfolios that
+            trade nothing leave `orders` and `fill times` without any.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,8 +51,14 @@ class Certificate(BaseModel):
     @computed_field  # type: ignore[prop-decorator]
     @property
     def holds(self) -> bool:
-        """Returns whether every check holds."""
-        return all(check.holds for check in self.checks)
+        """Returns whether every one of CHECKS was tried, and no check met a leak."""
+        return not self.untried and all(check.holds for check in self.checks)
+
+    @property
+    def untried(self) -> tuple[str, ...]:
+        """Returns those of CHECKS that could not be tried."""
+        tried = {check.name for check in self.checks if check.trials}
+        return tuple(name for name in CHECKS if name not in tried)
 
     @computed_field  # type: ignore[prop-decorator]
     @property
@@ -55,10 +69,11 @@ class Certificate(BaseModel):
         broken = [check for check in tried if not check.holds]
         if broken:
             said += f"{len(broken)} failed. {broken[0].name}: {broken[0].leak}"
+        elif self.untried:
+            said += "no leak was met, but not everything is proved"
         else:
             said += "nothing of features, forecasts, orders or fits came from the future"
-        untried = [check.name for check in self.checks if not check.trials]
-        return said + (f"; could not be tried: {', '.join(untried)}." if untried else ".")
+        return said + (f"; could not be tried: {', '.join(self.untried)}." if self.untried else ".")
 
     def record(self) -> dict[str, Any]:
         """Returns the certificate as JSON-ready values; equal runs give equal ones."""
@@ -76,10 +91,9 @@ def first_leak(name: str, trials: Iterable[str | None]) -> Check:
 
 
 def require_clean(record: Mapping[str, Any], model: str) -> None:
-    """Raises DataError, which names the leak, unless a certificate's record is clean."""
-    if not record["holds"]:
+    """Raises DataError, which names the leak or what was not tried, unless a record is clean."""
+    if unclean := not_clean(record):
         raise DataError(
-            f"The causality certificate of {model} is not clean: {record['sentence']} The model, "
-            "its evaluation and its report are kept, and nothing is promoted; mend the leak and "
-            "train again."
+            f"The causality certificate of {model} is {unclean} The model, its evaluation and its "
+            "report are kept, and nothing is promoted."
         )

@@ -5,22 +5,55 @@ import pytest
 
 from models.errors import DataError
 from tasks.evaluation.certificate.inference import Seen, Trial, inference_checks
-from tasks.evaluation.certificate.verdict import Certificate, Check, first_leak, require_clean
+from tasks.evaluation.certificate.verdict import (
+    CHECKS,
+    Certificate,
+    Check,
+    first_leak,
+    require_clean,
+)
 from tests.lake.frames import weekdays
 
 DAYS = weekdays(6)
 
 
-def certificate(*checks):
-    return Certificate(seed=0, cutoffs=(DAYS[3],), checks=checks)
+def certificate(*changed):
+    """One whose checks were all tried once and held, but for those that are changed."""
+    checks = {name: Check(name=name, trials=1) for name in CHECKS}
+    checks |= {check.name: check for check in changed}
+    return Certificate(seed=0, cutoffs=(DAYS[3],), checks=checks.values())
 
 
-def test_a_clean_certificate_says_how_much_was_tried_and_what_could_not_be():
-    found = certificate(Check(name="features", trials=1_200), Check(name="orders", trials=0))
+def test_a_clean_certificate_says_how_much_was_tried():
+    found = certificate(Check(name="features", trials=1_200))
     assert found.holds
-    assert found.sentence.startswith("1 checks, 1,200 trials, nothing of features")
-    assert found.sentence.endswith("; could not be tried: orders.")
+    assert found.sentence == (
+        "10 checks, 1,209 trials, nothing of features, forecasts, orders or fits came from the "
+        "future."
+    )
     require_clean(found.record(), "gru")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_check_that_could_not_be_tried_makes_a_certificate_unclean(name):
+    found = certificate(Check(name=name, trials=0))
+    assert found.record()["holds"] is False
+    assert "came from the future" not in found.sentence
+    assert found.sentence.endswith(f"; could not be tried: {name}.")
+    with pytest.raises(DataError, match=rf"not clean: .*could not be tried: {name}\. Loosen what"):
+        require_clean(found.record(), "gru")
+
+
+def test_a_check_that_was_not_even_made_was_not_tried():
+    found = Certificate(seed=0, cutoffs=(), checks=())
+    assert not found.holds
+    assert found.sentence.endswith(f"; could not be tried: {', '.join(CHECKS)}.")
+
+
+def test_a_record_that_said_it_holds_although_a_check_was_not_tried_is_not_clean():
+    old = certificate(Check(name="fill times", trials=0)).record() | {"holds": True}
+    with pytest.raises(DataError, match=r"not clean: .*could not be tried: fill times"):
+        require_clean(old, "gru")
 
 
 def test_an_unclean_certificate_names_its_first_leak():
@@ -29,7 +62,8 @@ def test_an_unclean_certificate_names_its_first_leak():
     )
     assert not found.holds
     assert found.record()["holds"] is False
-    with pytest.raises(DataError, match=r"of gru is not clean: .*1 failed\. purging: 2 fit rows"):
+    said = r"of gru is not clean: .*1 failed\. purging: 2 fit rows reach\. Mend the leak, and"
+    with pytest.raises(DataError, match=said):
         require_clean(found.record(), "gru")
 
 

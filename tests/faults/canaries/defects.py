@@ -11,6 +11,7 @@ import polars as pl
 
 from models.fit import fit
 from models.scaler import fit_scaler
+from tasks.evaluation.liquidity import with_liquidity
 from tasks.evaluation.portfolio import simulate
 from tasks.features.frame import base_columns
 from tasks.features.indicators import INDICATORS
@@ -101,6 +102,21 @@ def fill_ahead_of_the_signal(patch):
     patch.setattr("tasks.evaluation.trading.simulate", ahead)
 
 
+def _liquidity_of_the_next_session(patch, *columns):
+    def ahead(panel):
+        return with_liquidity(panel).with_columns(pl.col(columns).shift(-1).over("symbol"))
+
+    patch.setattr("tasks.evaluation.aligned.with_liquidity", ahead)
+
+
+def volume_of_the_next_session(patch):
+    _liquidity_of_the_next_session(patch, "dollar_volume")
+
+
+def volatility_of_the_next_session(patch):
+    _liquidity_of_the_next_session(patch, "volatility")
+
+
 def future_split_in_the_prices(patch):
     def back(bars, actions):
         return back_adjusted(bars, actions).with_columns(dividend_factor=1.0)
@@ -181,6 +197,8 @@ CANARIES = {
         (features_that_remember_a_test, "purging", _SHORT, market.CROSSED),
         (fill_at_the_close_of_the_signal, "fill times"),
         (fill_ahead_of_the_signal, "fill times"),
+        (volume_of_the_next_session, "orders"),
+        (volatility_of_the_next_session, "orders"),
         (future_split_in_the_prices, "orders"),
         (future_split_in_a_feature, "features", _LEVEL),
         (survivors_alone_are_read, "survivors"),

@@ -1,18 +1,22 @@
 """Every planted defect is noticed by what is meant for it, and sound code raises no alarm."""
 
+from dataclasses import replace
+
 import pytest
 
 from flows.certificate.certify import certify, rules, training_checks
-from flows.certificate.inference import Sample, sampled
+from flows.certificate.inference import samples
 from models.errors import DataError
 from tasks.evaluation.certificate.inference import inference_checks
 from tasks.evaluation.certificate.verdict import require_clean
+from tasks.evaluation.spec import PortfolioSpec
 from tasks.features.spec import FeatureSpec
+from tasks.lake.membership import Membership
 from tasks.lake.target_spec import TargetSpec
 from tasks.training.network_spec import RecurrentSpec
 from tests.faults.canaries import selection
 from tests.faults.canaries.defects import CANARIES, with_levels
-from tests.faults.canaries.market import TRAINING, train
+from tests.faults.canaries.market import DAYS, SPELLS, TRAINING, train
 from tests.faults.canaries.measure import (
     PLANTED_WORLDS,
     SOUND_WORLDS,
@@ -24,11 +28,11 @@ from tests.faults.canaries.measure import (
 
 
 def inference(run):
-    return inference_checks(Sample(run, sampled(run)).trials())
+    return inference_checks(trial for sample in samples(run) for trial in sample.trials())
 
 
 def ruled(run):
-    return rules(run, Sample(run, sampled(run)))
+    return rules(run, samples(run))
 
 
 PARTS = dict.fromkeys(("features", "forecasts", "orders"), inference)
@@ -61,7 +65,7 @@ def test_a_planted_leak_makes_the_certificate_unclean(name, seed, tmp_path):
 def test_sound_code_raises_no_alarm(seed, tmp_path):
     certificate = sound(seed, tmp_path)
     assert failed(certificate) == {}
-    assert all(check.trials for check in certificate.checks), certificate.sentence
+    assert certificate.untried == ()
     assert len(certificate.cutoffs) == 8
     require_clean(certificate.record(), "gru-1")
 
@@ -107,6 +111,48 @@ def test_sound_combinatorial_folds_raise_no_alarm(tmp_path):
     crossed = {entry["fold"] for entry in run.plan["folds"] if "tested" in entry}
     assert len(crossed) == 3
     assert all(check.holds for check in ruled(run))
+
+
+def trading(run, **rules):
+    """The run, its portfolios with other rules; no weight hangs on them."""
+    portfolio = PortfolioSpec(**rules)
+    return replace(run, evaluation=run.evaluation.model_copy(update={"portfolio": portfolio}))
+
+
+def test_a_run_whose_portfolios_trade_nothing_is_not_clean(tmp_path):
+    certificate = certify(trading(train(0, tmp_path).trained, min_dollar_volume=1e11))
+    assert failed(certificate) == {}
+    assert certificate.untried == ("orders", "fill times")
+    with pytest.raises(DataError, match="could not be tried: orders, fill times"):
+        require_clean(certificate.record(), "gru-1")
+
+
+def test_symbols_that_the_filters_let_pass_are_among_those_sampled(monkeypatch, tmp_path):
+    monkeypatch.setattr("flows.certificate.inference._SYMBOLS", 2)
+    run = trading(train(0, tmp_path).trained, min_dollar_volume=1.5e5)
+    assert all("LATE" in sample.world.bars["symbol"] for sample in samples(run))
+    certificate = certify(run)
+    assert certificate.holds, certificate.sentence
+
+
+@pytest.mark.parametrize("sectors", [("one", "other"), (None, None)])
+def test_sector_limits_see_the_sectors_of_the_run(sectors, tmp_path):
+    run = trading(train(0, tmp_path).trained, max_sector_weight=0.3)
+    spells = tuple((*spell[:4], sectors[n % 2]) for n, spell in enumerate(SPELLS))
+    checks = {
+        check.name: check for check in inference(replace(run, members=Membership(spells=spells)))
+    }
+    assert checks["orders"].trials
+    assert checks["orders"].holds
+
+
+def test_the_cutoffs_lie_all_over_the_history_that_has_windows(tmp_path):
+    run = train(0, tmp_path).trained
+    spells = samples(run)
+    assert [sample.days[-1] for sample in spells] == sorted({s.days[-1] for s in spells})
+    assert len(spells) == 4
+    assert spells[0].cutoffs[0] < DAYS[130]
+    assert spells[-1].cutoffs[-1] > DAYS[250]
 
 
 def test_a_certificate_of_the_same_run_is_the_same(tmp_path):
