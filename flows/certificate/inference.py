@@ -29,7 +29,7 @@ from tasks.evaluation.trading import run_portfolios
 from tasks.features.causality import changes
 from tasks.features.causality.sampling import sample_panel
 from tasks.forecasting.forecast import ensemble_forecasts, forecast
-from tasks.lake.factors import adjust
+from tasks.lake.factors import panel_with_dividends
 from tasks.lake.membership import member_rows
 from tasks.lake.target_spec import TARGET_COLUMNS
 from tasks.windows.contracts import REFIT
@@ -95,7 +95,7 @@ def _cut(run: Trained, inside: pl.DataFrame, end: date, ripe: int, seed: int) ->
 
 def _passing(run: Trained, bars: pl.DataFrame) -> pl.DataFrame:
     """Returns symbol and date of the bars on which the portfolios' filters let a symbol pass."""
-    panel = adjust(bars, run.world.actions)
+    panel = panel_with_dividends(bars, run.world.actions)
     every = panel.select("symbol", "date", score=pl.lit(1.0))
     signal, market = traded_market(panel, every, 0)
     passed = np.argwhere(np.isfinite(candidates(signal, market, run.evaluation.portfolio)))

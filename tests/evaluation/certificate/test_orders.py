@@ -77,6 +77,7 @@ def bars():
             "low": 0.99 * np.minimum(opening, close).ravel(),
             "close": close.ravel(),
             "volume": draw.integers(10_000, 90_000, close.size).astype(float),
+            "dividend_factor": np.ones(close.size),
         }
     )
 
