@@ -16,7 +16,9 @@ from tasks.evaluation.trading import BENCHMARK
 def earned_section(
     ledgers: Mapping[str, Ledger], horizon: int, spec: EvaluationSpec
 ) -> dict[str, object]:
-    """Returns the columns and, by portfolio, the figures; those beside a benchmark need one.
+    """Returns the columns, by portfolio the figures, and which portfolio is the market in them.
+
+    That is the benchmark, or equal weight where there is none.
 
     Args:
         ledgers: the accounts on the same sessions.
@@ -26,17 +28,16 @@ def earned_section(
     returns = {name: simple_returns(ledger.equity) for name, ledger in ledgers.items()}
     sessions = next(iter(returns.values())).size
     order = resample_order(sessions, horizon, spec.bootstrap_samples, spec.seed)
-    market = returns.get(BENCHMARK)
+    market = BENCHMARK if BENCHMARK in ledgers else "equal_weight"
     rows: dict[str, dict[str, object]] = {}
     for name, ledger in ledgers.items():
         paths = Paths(
             returns=returns[name][order],
-            market=None if market is None else market[order],
+            market=returns[market][order],
             invested=divide(ledger.positions_value, ledger.equity)[1:][order],
         )
         rows[name] = {
-            figure: None if draws is None else interval(draws, spec.confidence)
+            figure: interval(entry.function(paths), spec.confidence)
             for figure, entry in FIGURES.items()
-            for draws in [entry.function(paths)]
         }
-    return {"columns": columns(FIGURES), "portfolios": rows}
+    return {"columns": columns(FIGURES), "portfolios": rows, "market": market}
