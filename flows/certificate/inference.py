@@ -40,15 +40,14 @@ _BLOCK = 128
 
 
 def sampled(run: Trained) -> World:
-    """Returns the bars and actions of a few symbols on the run's last sessions."""
+    """Returns the run's world with the bars of a few symbols on its last sessions."""
     bars = run.world.bars
     inside = bars.filter(member_rows(run.members.frame(), bars))
     count = run.features.lookback + run.lookback + _RIPE + _HORIZONS * run.target.longest
     chosen = sample_panel(inside, _SYMBOLS, count, run.seed).get_column("symbol").unique()
     own = bars.filter(pl.col("symbol").is_in(chosen.implode()))
-    actions = run.world.actions.filter(pl.col("symbol").is_in(chosen.implode()))
     few = sample_panel(own, _SYMBOLS, count, run.seed).sort("symbol", "date")
-    return World(few, actions, run.world.index)
+    return replace(run.world, bars=few)
 
 
 @dataclass(frozen=True)
@@ -156,5 +155,5 @@ def other_futures(world: World, cutoff: date) -> Iterator[tuple[str, World]]:
     ):
         later = changes.with_future(bars, future, cutoff)
         yield told, replace(world, bars=later, actions=actions)
-    split = changes.with_later_action(bars, actions, cutoff, 3.0, moved=False)
-    yield "split", World(*split, world.index)
+    bars, actions = changes.with_later_action(bars, actions, cutoff, 3.0, moved=False)
+    yield "split", replace(world, bars=bars, actions=actions)
