@@ -13,9 +13,11 @@ from tasks.evaluation.portfolio import Ledger, Market, Mode, simulate
 from tasks.evaluation.portfolio_spec import PortfolioSpec
 from tasks.evaluation.significance import interval, resample_dates
 from tasks.evaluation.spec import EvaluationSpec
-from tasks.evaluation.verdict import pays
+from tasks.evaluation.verdict import Rival, pays
 
 BENCHMARK = "benchmark"
+# What one would hold without the network, and what sentences call it; the benchmark may be missing.
+RIVALS = {"equal_weight": "equal weight", BENCHMARK: "the benchmark"}
 
 
 def run_portfolios(
@@ -64,11 +66,12 @@ def money_sections(
     weights = resample_dates(sessions, horizon, spec.bootstrap_samples, spec.seed)
     draws = {name: sharpe(series, weights) for name, series in returns.items()}
     sharpes = {name: interval(draw, spec.confidence) for name, draw in draws.items()}
-    rival = BENCHMARK if BENCHMARK in ledgers else "equal_weight"
     # Both ratios come from the same resamples, so what the market did cancels.
-    gain = interval(draws["long_only"] - draws[rival], spec.confidence)
-    rival_name = "the benchmark" if rival == BENCHMARK else "equal weight"
-    sentence = pays(sharpes["long_only"], sharpes[rival], gain, rival_name, spec.confidence)
+    rivals = [
+        Rival(said, sharpes[name], interval(draws["long_only"] - draws[name], spec.confidence))
+        for name, said in RIVALS.items()
+        if name in ledgers
+    ]
     rows = [
         {
             "name": name,
@@ -80,9 +83,8 @@ def money_sections(
     ]
     return {
         "pays": {
-            "sentence": sentence,
+            "sentence": pays(sharpes["long_only"], rivals, spec.confidence),
             "net_sharpe": sharpes["long_only"],
-            "benchmark_sharpe": sharpes.get(BENCHMARK),
         },
         "portfolios": rows,
     }
