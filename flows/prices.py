@@ -24,7 +24,10 @@ BATCHES_AT_ONCE: Any = ThreadPoolTaskRunner(max_workers=4)
 
 @dataclass(frozen=True)
 class Prices:
-    """References to what the stages after ingestion read, and who was a member when."""
+    """References to what the stages after ingestion read, and who was a member when.
+
+    `actions` are the members' and the benchmark's.
+    """
 
     bars: TableRef
     actions: TableRef
@@ -81,10 +84,10 @@ def ingest(
     tidy_lake(lake)
     symbols = members.symbols(session)
     bars = snapshot(lake, "bars", symbols, session, known_by)
-    actions = snapshot(lake, "actions", symbols, session, known_by)
-    index = None
-    if plan.benchmark:
-        index = snapshot(lake, "bars", (plan.benchmark,), session, known_by)
+    benchmark = (plan.benchmark,) if plan.benchmark else ()
+    acting = tuple(sorted({*symbols, *benchmark}))
+    actions = snapshot(lake, "actions", acting, session, known_by)
+    index = snapshot(lake, "bars", benchmark, session, known_by) if benchmark else None
     return Prices(bars, actions, index, members)
 
 

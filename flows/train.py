@@ -102,6 +102,7 @@ def train(
             windows=windows,
             folds=folds,
             baselines=baselines,
+            actions=prices.actions,
             benchmark=prices.benchmark,
             trials=tried,
             target=config.target,

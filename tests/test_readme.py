@@ -1,10 +1,12 @@
 """The README says what the code does."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
 
 from tasks.evaluation.earned import FIGURES, FLOWS
+from tasks.evaluation.portfolio_spec import PortfolioSpec
 from tasks.evaluation.skill import SCORES
 from tasks.features import catalogue
 from tasks.features.indicators.lookbacks import ENDLESS
@@ -57,11 +59,21 @@ def test_the_features_that_the_readme_configures_are_accepted():
     FeatureSpec(**tomllib.loads(example.group(1))["features"])
 
 
-def test_the_scores_and_figures_in_the_readme_are_those_of_the_registries():
+def test_the_scores_figures_and_portfolio_settings_in_the_readme_are_those_of_the_code():
     _, _, judged = README.partition("## How a forecast is judged")
     judged = judged.partition("## The command")[0]
     firsts = (
         re.findall(r"^\| (`[^|]+) \|", part, re.MULTILINE) for part in judged.split("|---|---|")
     )
     tables = [re.findall(r"`(\w+)`", " ".join(cells)) for cells in firsts]
-    assert tables[2:] == [list(SCORES), [*FIGURES, *FLOWS]]
+    assert tables[2:] == [list(SCORES), [*FIGURES, *FLOWS], list(PortfolioSpec.model_fields)]
+
+
+def test_the_defaults_of_the_portfolio_in_the_readme_are_those_of_the_code():
+    _, _, part = README.partition("`[evaluation.portfolio]` sets")
+    shown = dict(re.findall(r"^\| `(\w+)` \| ([^|]+) \| [^|]+ \|$", part, re.MULTILINE))
+    for name, value in PortfolioSpec().model_dump(exclude={"capacity"}).items():
+        if value is None:
+            assert shown[name] in ("none", "the horizon")
+        else:
+            assert json.loads(shown[name]) == value, name

@@ -71,7 +71,7 @@ def _ends(run: Trained, ripe: int) -> list[date]:
 
 
 def _cut(run: Trained, inside: pl.DataFrame, end: date, ripe: int, seed: int) -> World:
-    """Returns the bars and actions of a few symbols on the sessions of a spell.
+    """Returns the run's world up to a date with the bars of a few symbols in a spell.
 
     Args:
         run: whose.
@@ -89,7 +89,7 @@ def _cut(run: Trained, inside: pl.DataFrame, end: date, ripe: int, seed: int) ->
     more = sample_panel(others, _SYMBOLS - some.len(), count, seed)["symbol"].unique()
     chosen = pl.col("symbol").is_in(pl.concat([some, more]).implode())
     few = run.world.bars.filter(chosen, pl.col("date").is_between(days.min(), end))
-    acted = run.world.actions.filter(chosen, pl.col("date") <= end)
+    acted = run.world.actions.filter(pl.col("date") <= end)
     return World(few.sort("symbol", "date"), acted, run.world.index)
 
 
@@ -224,5 +224,5 @@ def other_futures(world: World, cutoff: date) -> Iterator[tuple[str, World]]:
     ):
         later = changes.with_future(bars, future, cutoff)
         yield told, replace(world, bars=later, actions=actions)
-    split = changes.with_later_action(bars, actions, cutoff, 3.0, moved=False)
-    yield "split", World(*split, world.index)
+    bars, actions = changes.with_later_action(bars, actions, cutoff, 3.0, moved=False)
+    yield "split", replace(world, bars=bars, actions=actions)

@@ -26,7 +26,7 @@ from tasks.windows.spec import SplitSpec
 
 @dataclass(frozen=True)
 class World:
-    """As-traded bars, the actions on them, and the benchmark's bars where a target needs them."""
+    """As-traded bars, the benchmark's where a target needs them, and the actions on both."""
 
     bars: pl.DataFrame
     actions: pl.DataFrame
@@ -79,7 +79,9 @@ class Trained:
 
     def stage(self, world: World) -> tuple[pl.DataFrame, pl.DataFrame]:
         """Returns the panel and the feature frame that the run would make of another world."""
-        index = None if world.index is None else index_prices(world.index)
+        index = world.index
+        if index is not None:
+            index = index_prices(index, world.actions)
         return stage_frames(
             world.bars,
             world.actions,

@@ -56,13 +56,17 @@ def other_folds(run: Trained) -> Iterator[tuple[Fold | None, list[str | None]]]:
 
 
 def replaced_after(world: World, end: date, seed: int) -> World:
-    """Returns the world with made-up bars after a date, and a split in place of its actions."""
+    """Returns the world with made-up bars after a date, and a split in place of its actions.
+
+    The benchmark's bars and actions too.
+    """
     later = changes.with_future(world.bars, changes.made_up_bars(world.bars, seed), end)
     acted = world.actions.filter(pl.col("date") <= end)
     bars, actions = changes.with_later_action(later, acted, end, 3.0, moved=False)
     index = world.index
     if index is not None:
         index = changes.with_future(index, changes.made_up_bars(index, seed), end)
+        index, actions = changes.with_later_action(index, actions, end, 3.0, moved=False)
     return replace(world, bars=bars, actions=actions, index=index)
 
 

@@ -80,8 +80,8 @@ def compare(
     alpha = _level(spec)
     inside = [name for name, p in set_p.items() if p > alpha]
     section = {
-        "any_beats_zero": beats_zero,
-        "any_beats_network": beats_network,
+        "any_beats_zero": beats_zero and beats_zero[0],
+        "any_beats_network": beats_network and beats_network[0],
         "confidence_set": {"confidence": 1.0 - alpha, "models": inside},
         "sentences": _sentences(beats_zero, beats_network, inside, own, len(candidates), alpha),
     }
@@ -122,12 +122,11 @@ def superior_p(given: FloatArray, rivals: FloatArray, block: int, spec: Evaluati
         spec: its resamples and seed, and the level that `caution` is for.
     """
     dates, count = rivals.shape
-    gain = given[:, None] - rivals
-    scale = np.array([long_run_deviation(column, block) or 1.0 for column in gain.T])
+    gain = _gains(given, rivals, block)
     gain -= (1.0 - caution(block, dates, count, _level(spec))) * gain.mean(axis=0)
     test = SPA(
         np.zeros(dates),
-        -gain / scale,
+        -gain,
         block_size=block,
         reps=spec.bootstrap_samples,
         seed=spec.seed,
@@ -136,14 +135,23 @@ def superior_p(given: FloatArray, rivals: FloatArray, block: int, spec: Evaluati
     return float(test.pvalues["consistent"])
 
 
+def _gains(given: FloatArray, rivals: FloatArray, block: int) -> FloatArray:
+    """Returns what rivals [D, M] err less than `given`, over its long-run deviation."""
+    gain = given[:, None] - rivals
+    scale = np.array([long_run_deviation(column, block) or 1.0 for column in gain.T])
+    return np.asarray(gain / scale)
+
+
 def _superior(
     candidates: Mapping[str, FloatArray], given: str, block: int, spec: EvaluationSpec
-) -> float | None:
-    rivals = [loss for name, loss in candidates.items() if name != given]
-    if not rivals:
+) -> tuple[float, str] | None:
+    """Returns the p-value and the rival that it hangs on; None without one."""
+    names = [name for name in candidates if name != given]
+    if not names:
         return None
-    stacked = np.stack(rivals, axis=1)
-    return superior_p(candidates[given], stacked, block, spec)
+    stacked = np.stack([candidates[name] for name in names], axis=1)
+    best = int(_gains(candidates[given], stacked, block).mean(axis=0).argmax())
+    return superior_p(candidates[given], stacked, block, spec), names[best]
 
 
 def confidence_set(
@@ -170,8 +178,8 @@ def _level(spec: EvaluationSpec) -> float:
 
 
 def _sentences(
-    beats_zero: float | None,
-    beats_network: float | None,
+    beats_zero: tuple[float, str] | None,
+    beats_network: tuple[float, str] | None,
     inside: Sequence[str],
     own: str,
     count: int,
@@ -179,17 +187,18 @@ def _sentences(
 ) -> list[str]:
     if beats_zero is None or beats_network is None:
         return ["All candidates forecast zero: there is nothing to compare."]
+    (p_zero, best), (p_network, better) = beats_zero, beats_network
     chosen = "the choice among them allowed for"
-    if beats_zero < alpha:
-        said = [f"At least one of the {count - 1} candidates errs less than forecasting zero, "]
+    if p_zero < alpha:
+        said = [f"Of {count - 1} candidates {best} errs less than forecasting zero, "]
     else:
         said = [f"No candidate of {count - 1} is shown to err less than forecasting zero, "]
-    said[0] += f"{chosen} ({p_text(beats_zero)})."
-    if beats_network < alpha:
-        said.append(f"Another candidate errs less than the network ({p_text(beats_network)}).")
+    said[0] += f"{chosen} ({p_text(p_zero)})."
+    if p_network < alpha:
+        said.append(f"{better} errs less than the network ({p_text(p_network)}).")
     else:
         said.append(
-            f"No other candidate is shown to err less than the network ({p_text(beats_network)})."
+            f"No other candidate is shown to err less than the network ({p_text(p_network)})."
         )
     place = "the network among them" if own in inside else "and the network is not among them"
     place = "the network alone" if list(inside) == [own] else place

@@ -20,10 +20,12 @@ import polars as pl
 from tasks.evaluation.aligned import Scored, check_predictions, score_grid, traded_market
 from tasks.evaluation.candidates import compare
 from tasks.evaluation.capacity import capacity
+from tasks.evaluation.earned.periods import period_rows
 from tasks.evaluation.earned.section import earned_section, paid_section
 from tasks.evaluation.horizons import horizon_rows
 from tasks.evaluation.metrics import FloatArray, IcKind, ratio_over_dates
 from tasks.evaluation.portfolio import Ledger
+from tasks.evaluation.portfolio_rule import portfolio_rule
 from tasks.evaluation.scores import SUSPECT_IC, DateScores, ic_over_dates, model_row, score_dates
 from tasks.evaluation.sectors import sector_grid
 from tasks.evaluation.sensitivity import cost_sensitivity
@@ -129,6 +131,8 @@ def evaluate(
         "skill": skill_section(scores, scored, panel, weights, network, horizon, spec, sectors),
         "earned": earned_section(ledgers, market, traded, spec.confidence),
         "paid": paid_section(ledgers, traded, spec.confidence),
+        "periods": period_rows(ledgers["long_only"], panel, horizon, spec),
+        "rule": portfolio_rule(spec.portfolio, horizon),
         "folds": _fold_rows(scores[network], scored, weights, spec.confidence),
         "warnings": [
             *(text for kind, text in NOT_EARNED.items() if kind == target.kind),

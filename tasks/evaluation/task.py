@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from tasks.evaluation.benchmark import held_benchmark
 from tasks.evaluation.evaluate import evaluate, json_values
 from tasks.evaluation.metrics import FloatArray
 from tasks.evaluation.paths import by_path, on_path, path_section, score_path
@@ -35,6 +36,7 @@ def evaluate_folds(
     windows: Artifact,
     folds: list[Artifact],
     baselines: list[Artifact],
+    actions: TableRef,
     benchmark: TableRef | None,
     trials: TrialsRef,
     names: tuple[str, ...],
@@ -64,13 +66,14 @@ def evaluate_folds(
         further[horizon] = assemble(
             panel.at(horizon), target.at(horizon), network, own, [], head, sessions
         )
-    index = None
+    acted, index = read_reference(lake, actions), None
     if benchmark is not None and benchmark.rows:
-        index = index_prices(read_reference(lake, benchmark))
+        index = index_prices(read_reference(lake, benchmark), acted)
     prices = features.frame(root, "panel.parquet")
     frames = {horizon: made.frame for horizon, made in further.items()}
     spells = members.frame()
     result = evaluate(predictions.frame, prices, index, target, spec, network, head, frames, spells)
+    held = held_benchmark(benchmark, acted, result.equity)
     crossed = [fold for fold in plan["folds"] if "tested" in fold]
     paths = []
     for tests in by_path(crossed):
@@ -87,6 +90,8 @@ def evaluate_folds(
     summary = {
         **result.summary,
         "significance": result.summary["significance"] | json_values(tried),
+        "rule": {**result.summary["rule"], "Benchmark": held["rule"]},
+        "benchmark_limit": held["limit"],
         "paths": json_values(path_section(paths, crossed, network)) if crossed else None,
         "plan": [
             {"fold": f["fold"], "tested": "tested" in f, "runs": f["runs"]}

@@ -12,9 +12,11 @@ from tasks.evaluation.performance import drawdown, performance, sharpe, simple_r
 from tasks.evaluation.portfolio import Ledger, Market, Mode, simulate
 from tasks.evaluation.portfolio_spec import PortfolioSpec
 from tasks.evaluation.significance import Resamples, interval
-from tasks.evaluation.verdict import pays
+from tasks.evaluation.verdict import Rival, pays
 
 BENCHMARK = "benchmark"
+# What one would hold without the network, and what sentences call it; the benchmark may be missing.
+RIVALS = {"equal_weight": "equal weight", BENCHMARK: "the benchmark"}
 
 
 def run_portfolios(
@@ -61,11 +63,12 @@ def money_sections(
     returns = {name: simple_returns(ledger.equity) for name, ledger in ledgers.items()}
     draws = {name: sharpe(series, resamples.counts) for name, series in returns.items()}
     sharpes = {name: interval(draw, confidence) for name, draw in draws.items()}
-    rival = BENCHMARK if BENCHMARK in ledgers else "equal_weight"
     # Both ratios come from the same resamples, so what the market did cancels.
-    gain = interval(draws["long_only"] - draws[rival], confidence)
-    rival_name = "the benchmark" if rival == BENCHMARK else "equal weight"
-    sentence = pays(sharpes["long_only"], sharpes[rival], gain, rival_name, confidence)
+    rivals = [
+        Rival(said, sharpes[name], interval(draws["long_only"] - draws[name], confidence))
+        for name, said in RIVALS.items()
+        if name in ledgers
+    ]
     rows = [
         {
             "name": name,
@@ -77,9 +80,8 @@ def money_sections(
     ]
     return {
         "pays": {
-            "sentence": sentence,
+            "sentence": pays(sharpes["long_only"], rivals, confidence),
             "net_sharpe": sharpes["long_only"],
-            "benchmark_sharpe": sharpes.get(BENCHMARK),
         },
         "portfolios": rows,
     }

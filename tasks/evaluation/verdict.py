@@ -6,6 +6,8 @@ judged by its IC alone (`RULE_BY_IC`), and the verdict says so.
 """
 
 import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from scipy.stats import norm
 
@@ -101,30 +103,50 @@ def p_text(value: float) -> str:
     return f"p = {value:.3f}" if value >= 0.001 else "p < 0.001"
 
 
-def pays(net: Interval, rival: Interval, gain: Interval, rival_name: str, confidence: float) -> str:
+@dataclass(frozen=True)
+class Rival:
+    """What one would hold without the network: its Sharpe ratio, and what the network's has more.
+
+    The difference is bootstrapped on the same dates.
+    """
+
+    name: str
+    sharpe: Interval
+    gain: Interval
+
+
+def pays(net: Interval, rivals: Sequence[Rival], confidence: float) -> str:
     """Returns the sentence that says whether the forecasts pay, do not, or are not shown to.
 
-    Args:
-        net: Sharpe ratio of the network's long-only portfolio after costs.
-        rival: the same of what one would hold without the network.
-        gain: the difference of the two, bootstrapped on the same dates.
-        rival_name: what the rival is called in the sentence.
-        confidence: of the intervals.
+    They pay where the Sharpe ratio of the network's long-only portfolio after costs, `net`, is
+    shown to be above 0 and above that of every rival; a universe of survivors beats an index
+    without any skill.
     """
-    if math.isnan(gain.value):
+    if any(math.isnan(rival.gain.value) for rival in rivals):
         return "Not shown to pay: one of the portfolios never moved in this span."
-    if net.low > 0.0 and gain.low > 0.0:
-        found = "pays"
-    elif net.high < 0.0 or gain.high < 0.0:
-        found = "does not pay"
+    lows = {"0": net.low, **{rival.name: rival.gain.low for rival in rivals}}
+    highs = {"0": net.high, **{rival.name: rival.gain.high for rival in rivals}}
+    unproved = [name for name, low in lows.items() if not low > 0.0]
+    worse = [name for name, high in highs.items() if high < 0.0]
+    if worse:
+        found, why = "Does not pay", f"it is below {_listed(worse, 'and')}"
+    elif unproved:
+        found, why = "Not shown to pay", f"it is not shown to be above {_listed(unproved, 'or')}"
     else:
-        found = "not shown to pay"
-    return (
-        f"{found.capitalize()}: after costs the long-only portfolio has a Sharpe ratio of "
-        f"{net.value:.2f} ({confidence:.0%} interval {net.low:.2f} to {net.high:.2f}), "
-        f"{rival_name} {rival.value:.2f}; the difference lies between {gain.low:.2f} and "
-        f"{gain.high:.2f}."
+        found, why = "Pays", f"it is shown to be above {_listed([*lows], 'and')}"
+    beside = ", ".join(
+        f"{rival.name} {rival.sharpe.value:.2f} (the difference lies between "
+        f"{rival.gain.low:.2f} and {rival.gain.high:.2f})"
+        for rival in rivals
     )
+    return (
+        f"{found}: after costs the long-only portfolio has a Sharpe ratio of {net.value:.2f} "
+        f"({confidence:.0%} interval {net.low:.2f} to {net.high:.2f}), {beside}; {why}."
+    )
+
+
+def _listed(names: Sequence[str], word: str) -> str:
+    return f" {word} ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def power(ic_error: float, ic_kind: IcKind, dates: int, alpha: float) -> dict[str, object]:

@@ -39,10 +39,10 @@ def build_features(
     Raises:
         DataError: there is no bar, no target, or a feature that is masked throughout.
     """
-    traded = read_reference(lake, bars)
+    traded, acted = read_reference(lake, bars), read_reference(lake, actions)
     if traded.is_empty():
         raise DataError(f"The lake holds no bar up to {bars.cutoff}; ingest the universe first.")
-    index = None if benchmark is None else index_prices(read_reference(lake, benchmark))
+    index = None if benchmark is None else index_prices(read_reference(lake, benchmark), acted)
     if index is not None and index.is_empty():
         raise DataError(
             f"The lake holds no bar of the benchmark up to {bars.cutoff}, and target.excess is "
@@ -50,7 +50,7 @@ def build_features(
         )
     panel, frame = stage_frames(
         traded,
-        read_reference(lake, actions),
+        acted,
         exchanges_of(members, traded, bars.cutoff),
         members,
         features,

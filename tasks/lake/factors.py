@@ -99,9 +99,14 @@ def back_adjusted(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def index_prices(bars: pl.DataFrame) -> pl.DataFrame:
-    """Returns date, open and close of an index: it has no splits and pays no dividends."""
-    return _usable(bars).sort("date").select("date", "open", "close")
+def index_prices(bars: pl.DataFrame, actions: pl.DataFrame) -> pl.DataFrame:
+    """Returns date, open and close of the benchmark, its own actions in them as in `adjust`.
+
+    Args:
+        bars: those of the benchmark alone.
+        actions: symbol, date, kind, value; of other symbols too.
+    """
+    return adjust(bars, actions).select("date", "open", "close")
 
 
 def _usable(bars: pl.DataFrame) -> pl.DataFrame:

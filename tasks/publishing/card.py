@@ -59,6 +59,7 @@ def write_card(manifest: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     parts += [_metrics(summary, in_basis_points(target.unit))]
     # Evaluations were once written without it.
     parts += [_significance(summary["significance"])] if "significance" in summary else []
+    parts += [_rule(summary["rule"])] if "rule" in summary else []
     parts += [_intervals(target, head)]
     parts += [_limits(summary), _rebuild(manifest)]
     return "\n\n".join(parts) + "\n"
@@ -171,6 +172,11 @@ def _significance(found: Mapping[str, Any]) -> str:
     return "\n".join(["## Significance", "", *(f"- {_text(sentence)}" for sentence in said)])
 
 
+def _rule(rule: Mapping[str, str]) -> str:
+    said = (f"- {_text(name)}: {_text(text)}" for name, text in rule.items())
+    return "\n".join(["## Portfolios", "", *said])
+
+
 def _intervals(target: TargetSpec, head: str) -> str:
     title = "## Where the intervals come from"
     own = head == "quantiles"
@@ -197,7 +203,8 @@ span that was known at the cutoff: what is published is a log return."""
 
 
 def _limits(summary: Mapping[str, Any]) -> str:
-    warnings = "".join(f"\n- {_text(warning)}" for warning in summary["warnings"])
+    told = [*summary["warnings"], summary.get("benchmark_limit")]
+    warnings = "".join(f"\n- {_text(warning)}" for warning in told if warning)
     return f"""## Limits
 
 - {_text(summary["power"]["sentence"])}

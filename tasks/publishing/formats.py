@@ -27,9 +27,9 @@ def percent(value: float | None, digits: int = 1, signed: bool = False) -> str:
     return _with_unit(value, 100.0, "%", digits, signed)
 
 
-def times(value: float | None, digits: int = 1) -> str:
+def times(value: float | None, digits: int = 1, signed: bool = False) -> str:
     """Returns a multiple (41.2) as "41.2 ×"."""
-    return _with_unit(value, 1.0, "×", digits, False)
+    return _with_unit(value, 1.0, "×", digits, signed)
 
 
 def money(value: float) -> str:

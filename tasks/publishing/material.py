@@ -66,14 +66,17 @@ def report_material(
     day = manifest["cutoff"] if night is None else str(night["cutoff"][0])
     leak = leaking(manifest)
     state = "refused: it leaks" if leak else standing.state
-    facts = _facts(manifest, refused, night) | {"Gate": f"{standing.state}: {standing.reason}"}
+    summary = evaluation.read_json(root)
+    # Evaluations were once written without the portfolios' rule.
+    facts = _facts(manifest, refused, night) | summary.get("rule", {})
+    facts["Gate"] = f"{standing.state}: {standing.reason}"
     if certified_in is not None:
         seconds, whole = certified_in
         facts["Certificate made in"] = f"{seconds:.1f} s, {seconds / whole:.1%} of this run so far"
     return ReportMaterial(
         title=f"nightcast · {manifest['name']} · {day}",
         facts=facts,
-        summary=evaluation.read_json(root),
+        summary=summary,
         forecasts=night,
         target=TargetSpec.model_validate(manifest["target"]),
         model={"id": manifest["id"], "state": state, "trained through": manifest["label_end"]},

@@ -112,8 +112,9 @@ def calibration_chart(calibration: Sequence[Mapping[str, Any]]) -> go.Figure:
         x=[0, 100], y=[0, 100], mode="lines", line={"dash": "dot", "width": 1.2, "color": GREY},
         hoverinfo="skip",
     )  # fmt: skip
-    figure.update_xaxes(title_text="quantile", ticksuffix=" %", range=[0, 100])
-    figure.update_yaxes(title_text="outcomes below it", ticksuffix=" %", range=[0, 100])
+    axis = {"range": [0, 100], "tickvals": levels}
+    figure.update_xaxes(title_text="quantile, %", **axis)
+    figure.update_yaxes(title_text="outcomes below it, %", **axis)
     return figure
 
 

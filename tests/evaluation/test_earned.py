@@ -65,12 +65,11 @@ def test_sharpe_and_the_drawdown_series_agree_with_empyrical(seed):
 
 def by_hand(*returns, market=None):
     own = np.array([returns])
-    return Paths(own, None if market is None else np.array([market]), np.ones(own.shape))
+    return Paths(own, own if market is None else np.array([market]), np.ones(own.shape))
 
 
 def value(name, given):
-    found = FIGURES[name].function(given)
-    return None if found is None else float(found[0])
+    return float(FIGURES[name].function(given)[0])
 
 
 @pytest.mark.parametrize(
@@ -98,8 +97,6 @@ def test_alpha_and_beta_of_twice_the_market_plus_a_constant():
     given = by_hand(*(2 * m + 0.001 for m in market), market=market)
     assert value("beta", given) == pytest.approx(2.0)
     assert value("alpha", given) == pytest.approx(1.001**252 - 1)
-    assert value("alpha", by_hand(0.1, 0.2)) is None
-    assert value("beta", by_hand(0.1, 0.2)) is None
     assert math.isnan(value("beta", by_hand(0.1, 0.2, market=(0.0, 0.0))))
 
 
@@ -144,10 +141,22 @@ def test_the_figures_of_a_portfolio_are_those_of_its_row(few):
             assert figures[name]["value"] == pytest.approx(row[name], rel=1e-9), name
 
 
-def test_without_a_benchmark_there_is_neither_alpha_nor_beta(few):
+def test_without_a_benchmark_alpha_and_beta_are_against_equal_weight(few):
     predictions, panel, _ = few
-    found = run(predictions, panel, None).summary["earned"]["portfolios"]
-    assert all(row["alpha"] is None and row["beta"] is None for row in found.values())
+    result = run(predictions, panel, None)
+    earned = result.summary["earned"]
+    assert (earned["market"], run(*few).summary["earned"]["market"]) == (
+        "equal_weight",
+        "benchmark",
+    )
+    own, market = (
+        result.equity.filter(portfolio=name)["equity"].pct_change().drop_nulls().to_numpy()
+        for name in ("long_only", "equal_weight")
+    )
+    assert earned["portfolios"]["equal_weight"]["beta"] == {"value": 1.0, "low": 1.0, "high": 1.0}
+    for name in AGAINST:
+        expected = AGAINST[name](own, market)
+        assert earned["portfolios"]["long_only"][name]["value"] == pytest.approx(expected)
 
 
 def account(seed, capital=1e6):

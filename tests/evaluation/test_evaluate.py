@@ -25,7 +25,8 @@ def test_summary_has_the_agreed_sections_and_is_strict_json(few):
     assert json.loads(json.dumps(summary, allow_nan=False)) == summary
     assert set(summary) == {
         "network", "verdict", "pays", "capacity", "ic_kind", "span", "power", "models", "horizons",
-        "skill", "earned", "paid", "costs", "portfolios", "folds", "warnings", "significance",
+        "skill", "earned", "paid", "periods", "rule", "costs", "portfolios", "folds", "warnings",
+            "significance",
     }  # fmt: skip
     assert summary["horizons"] == []
     assert [p["name"] for p in summary["portfolios"]] == [

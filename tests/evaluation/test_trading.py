@@ -1,3 +1,4 @@
+import math
 from datetime import timedelta
 from itertools import pairwise
 from typing import get_args
@@ -7,8 +8,10 @@ import polars as pl
 import pytest
 
 from tasks.evaluation.aligned import traded_market
-from tasks.evaluation.portfolio import Mode
+from tasks.evaluation.portfolio import Market, Mode
+from tasks.evaluation.significance import resample
 from tasks.evaluation.spec import PortfolioSpec
+from tasks.evaluation.trading import money_sections, run_portfolios
 from tasks.lake.membership import SPELL_COLUMNS
 from tests.evaluation.worlds import SPEC, START, run
 
@@ -39,9 +42,37 @@ def test_without_a_benchmark_equal_weight_is_the_rival(few):
     predictions, panel, _ = few
     summary = run(predictions, panel, None).summary
     assert [p["name"] for p in summary["portfolios"]] == list(get_args(Mode))
-    assert summary["pays"]["benchmark_sharpe"] is None
+    assert "the benchmark" not in summary["pays"]["sentence"]
     assert "equal weight" in summary["pays"]["sentence"]
     assert not any("benchmark" in w for w in summary["warnings"])
+
+
+def random_orders_among_survivors(seed, names=5, sessions=500):
+    """Portfolios of forecasts without skill on names that rose, beside an index that did not."""
+    rng = np.random.default_rng(seed)
+    shared = 0.008 * rng.standard_normal((sessions, 1))
+    own = 0.012 * rng.standard_normal((sessions, names))
+    closes = 100 * np.exp(np.cumsum(0.001 + shared + own, axis=0))
+    days = [START + timedelta(days=day) for day in range(sessions)]
+    market = Market(days, closes, closes, np.ones(closes.shape, dtype=bool))
+    level = 100 * np.exp(np.cumsum(shared[:, 0] - 0.0004))
+    index = pl.DataFrame({"date": days, "open": level, "close": level})
+    signal = rng.standard_normal(closes.shape)
+    free = PortfolioSpec(impact=0, max_participation=None, capacity=())
+    ledgers = run_portfolios(signal, market, index, free, 5)
+    drawn = resample(sessions - 1, 5, SPEC.bootstrap_samples, SPEC.seed)
+    return money_sections(ledgers, drawn, SPEC.confidence)["pays"]["sentence"]
+
+
+def test_random_orders_among_survivors_hardly_ever_pay_however_poor_the_index():
+    worlds = 100
+    said = [random_orders_among_survivors(seed) for seed in range(worlds)]
+    paying = sum(sentence.startswith("Pays") for sentence in said)
+    # The 5 % level and two binomial standard errors.
+    assert paying <= worlds * (0.05 + 2 * math.sqrt(0.05 * 0.95 / worlds))
+    # They do beat the index, and fail against equal weight alone.
+    alone = sum(sentence.endswith("not shown to be above equal weight.") for sentence in said)
+    assert alone > worlds / 3
 
 
 def test_a_benchmark_without_bars_in_the_span_is_named(few):

@@ -8,7 +8,7 @@ from tasks.evaluation.aligned import ModelForecasts, Scored
 from tasks.evaluation.evaluate import judge
 from tasks.evaluation.scores import score_dates
 from tasks.evaluation.significance import DieboldMariano, Interval, resample_dates
-from tasks.evaluation.verdict import label, pays, power, verdict, verdict_by_ic
+from tasks.evaluation.verdict import Rival, label, pays, power, verdict, verdict_by_ic
 from tests.evaluation.worlds import START, null_world
 
 BETTER = DieboldMariano(-3.0, 0.002, 0.998)
@@ -92,19 +92,31 @@ def test_noise_as_large_as_returns_is_worse_than_zero():
     assert judged(noise * 1e3, target, 1, 0) == "worse than zero"
 
 
+ABOVE, EVEN, BELOW = Interval(0.5, 0.1, 0.9), Interval(0.5, -0.1, 0.9), Interval(-0.5, -0.9, -0.1)
+GOOD, BAD = Interval(1.0, 0.2, 1.8), Interval(-1.0, -1.8, -0.2)
+
+
 @pytest.mark.parametrize(
-    ("net", "gain", "expected"),
+    ("net", "equal", "index", "expected", "why"),
     [
-        (Interval(1.0, 0.2, 1.8), Interval(0.5, 0.1, 0.9), "Pays"),
-        (Interval(1.0, 0.2, 1.8), Interval(0.5, -0.1, 0.9), "Not shown to pay"),
-        (Interval(1.0, 0.2, 1.8), Interval(-0.5, -0.9, -0.1), "Does not pay"),
-        (Interval(-1.0, -1.8, -0.2), Interval(0.5, 0.1, 0.9), "Does not pay"),
-        (NO_IC, NO_IC, "Not shown to pay"),
+        (GOOD, ABOVE, ABOVE, "Pays", "shown to be above 0, equal weight and the benchmark."),
+        (GOOD, EVEN, ABOVE, "Not shown to pay", "not shown to be above equal weight."),
+        (GOOD, ABOVE, EVEN, "Not shown to pay", "not shown to be above the benchmark."),
+        (EVEN, EVEN, EVEN, "Not shown to pay", "above 0, equal weight or the benchmark."),
+        (GOOD, BELOW, ABOVE, "Does not pay", "it is below equal weight."),
+        (GOOD, EVEN, BELOW, "Does not pay", "it is below the benchmark."),
+        (BAD, BELOW, BELOW, "Does not pay", "it is below 0, equal weight and the benchmark."),
+        (NO_IC, NO_IC, NO_IC, "Not shown to pay", "never moved in this span."),
+        (GOOD, ABOVE, NO_IC, "Not shown to pay", "never moved in this span."),
+        (GOOD, ABOVE, None, "Pays", "shown to be above 0 and equal weight."),
     ],
 )
-def test_it_pays_only_above_zero_and_above_the_rival(net, gain, expected):
-    sentence = pays(net, Interval(0.5, 0.1, 0.9), gain, "the benchmark", 0.9)
+def test_it_pays_only_above_zero_and_above_every_rival(net, equal, index, expected, why):
+    gains = {"equal weight": equal, "the benchmark": index}
+    rivals = [Rival(name, CHANCE, gain) for name, gain in gains.items() if gain is not None]
+    sentence = pays(net, rivals, 0.9)
     assert sentence.startswith(expected + ":")
+    assert sentence.endswith(why)
     assert "nan" not in sentence
 
 

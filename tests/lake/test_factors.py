@@ -4,7 +4,13 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from tasks.lake.factors import adjust, back_adjusted, forward_factors, panel_with_dividends
+from tasks.lake.factors import (
+    adjust,
+    back_adjusted,
+    forward_factors,
+    index_prices,
+    panel_with_dividends,
+)
 from tests.lake.frames import actions, bars, random_market, weekdays
 
 MON, TUE, WED, THU, FRI = weekdays(5, date(2020, 1, 6))
@@ -56,6 +62,20 @@ def test_a_dividend_on_the_day_of_a_split_is_per_new_share():
     split, total = factors([100.0, 48.0], acting)
     assert split == [1.0, 2.0]
     assert total == pytest.approx([1.0, 2 * 50 / 48], rel=1e-15)
+
+
+def test_a_benchmark_keeps_its_holders_wealth_over_splits_and_dividends():
+    # 200 before is 100 in new shares, of which the first 2 are paid: nothing but a half a per cent
+    # was won. Another symbol's actions have no say.
+    raw = bars([("SPY", MON, 200.0), ("SPY", TUE, 100.5), ("SPY", WED, 98.49)])
+    acting = [("SPY", TUE, "split", 2.0), ("SPY", WED, "dividend", 2.01), ("A", WED, "split", 5.0)]
+    found = index_prices(raw, actions(acting))
+    assert found.columns == ["date", "open", "close"]
+    assert found["close"].to_list() == pytest.approx([200.0, 201.0, 201.0])
+    assert found["open"].to_list() == pytest.approx([0.99 * 200, 0.99 * 201, 0.99 * 201])
+    # What was known before the dividend is what is known after it.
+    earlier = index_prices(raw.head(2), actions(acting[:1]))
+    assert_frame_equal(earlier, found.head(2), check_exact=True)
 
 
 def test_factors_multiply_up():

@@ -198,3 +198,13 @@ def test_card_says_what_is_significant_and_how_many_trials_were_counted():
         assert said in card
     older = {key: value for key, value in summary.items() if key != "significance"}
     assert "## Significance" not in write_card(manifest(), older)
+
+
+def test_card_states_the_portfolios_rule_and_the_benchmarks_limit():
+    summary = make_summary()
+    assert "## Portfolios" not in write_card(manifest(), summary)
+    rule = {"Costs": "commission 1 bp", "Benchmark": "SPY, bought once"}
+    limit = "The benchmark SPY has no dividend in this span."
+    card = write_card(manifest(), summary | {"rule": rule, "benchmark_limit": limit})
+    assert "## Portfolios\n\n- Costs: commission 1 bp\n- Benchmark: SPY, bought once" in card
+    assert limit in card[card.index("## Limits") :]

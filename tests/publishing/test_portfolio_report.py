@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tasks.publishing.formats import percent, said
+from tasks.publishing.formats import bounds, decimal, percent, said
 from tasks.publishing.portfolio_charts import cost_chart, drawn, equity_chart
 from tasks.publishing.portfolio_tables import (
     account_lines,
@@ -31,9 +31,18 @@ def evaluated():
     return run(*frames(names=25, dates=240, skill=0.02))
 
 
+LIMIT = "The benchmark ^GSPC has no dividend in this span: it is, or looks like, a price index."
+
+
 @pytest.fixture(scope="module")
 def summary(evaluated):
-    return evaluated.summary | {"significance": make_significance()}
+    told = {"significance": make_significance(), "benchmark_limit": LIMIT}
+    rule = {"rule": evaluated.summary["rule"] | {"Benchmark": "^GSPC, bought once"}}
+    return evaluated.summary | told | rule
+
+
+# What evaluations were once written without.
+NEWER = ("costs", "earned", "paid", "significance", "periods", "rule", "benchmark_limit")
 
 
 def page_of(summary, equity):
@@ -158,13 +167,54 @@ def test_every_plot_about_money_is_there_and_has_its_place(page, summary, evalua
 def test_limits_speak_of_survivors_trials_and_capacity(page, summary):
     text = " ".join(page.text)
     limits = text[text.index("Honest limits") :]
-    for told in ("What would go unseen.", "Trials. 34 trials are counted", "Capacity. "):
+    for told in ("What would go unseen.", "Trials. 34 trials are counted", "Capacity. ", LIMIT):
         assert told in limits
     assert said(summary["capacity"]["sentence"]) in limits
 
 
+def test_the_section_opens_with_rule_and_costs_and_says_that_a_price_index_flatters(page, summary):
+    text = " ".join(page.text)
+    section = text[text.index("Portfolios after costs") : text.index("What they earned and risked")]
+    for name, told in summary["rule"].items():
+        assert f"{name}: {told}" in section
+    assert "commission 1 bp and half the spread 2 bp" in section
+    assert LIMIT in section
+
+
+def test_periods_stand_with_sessions_and_intervals(page, summary):
+    text = " ".join(page.text).replace("\N{NO-BREAK SPACE}", " ")
+    section = text[text.index("Year by year") : text.index("Month by month")]
+    assert len(summary["periods"]) == 4
+    for row in summary["periods"]:
+        shown = percent(row["return"]["value"], signed=True)
+        assert (
+            f"{row['name']} {row['sessions']} {shown}".replace("\N{NO-BREAK SPACE}", " ") in section
+        )
+        ends = bounds(row["sharpe"], decimal, digits=2)
+        assert ends in section
+
+
+def tiles(page):
+    head = " ".join(page.text)
+    return head[: head.index("One-sided at")]
+
+
+def test_there_is_a_tile_for_equal_weight_and_for_a_benchmark_only_where_there_is_one(
+    page, evaluated
+):
+    assert "Sharpe ratio of equal weight" in tiles(page)
+    assert "Sharpe ratio of the benchmark" in tiles(page)
+    alone = run(*frames(names=25, dates=240, skill=0.02)[:2], None)
+    told = page_of(alone.summary | {"significance": make_significance()}, alone.equity)
+    assert "Sharpe ratio of equal weight" in tiles(told)
+    assert "benchmark" not in tiles(told)
+    text = " ".join(told.text)
+    assert "returns on equal weight's, as there is no benchmark" in text
+    assert "Really above equal weight 0.011 probability by the Sharpe ratio, deflated" in text
+
+
 def test_an_evaluation_from_before_still_reads(summary, evaluated):
-    old = {k: v for k, v in summary.items() if k not in ("costs", "earned", "paid", "significance")}
+    old = {k: v for k, v in summary.items() if k not in NEWER}
     fewer = ("portfolio", "date", "equity", "cash", "positions", "turnover", "costs", "drawdown")
     bare = ("exposure", "net_exposure", "commission", "spread", "slippage", "borrow", "interest",
             "written_off", "unfilled")  # fmt: skip

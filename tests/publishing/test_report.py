@@ -238,7 +238,7 @@ def test_unknown_metrics_show_as_a_dash_and_never_as_nan():
     for row in summary["folds"]:
         row |= {"ic": None, "mse_ratio": math.inf}
     summary["verdict"] |= dict.fromkeys(("dm_statistic", "dm_p_better", "dm_p_worse", "ic_low"))
-    summary["pays"] |= {"net_sharpe": nothing, "benchmark_sharpe": None}
+    summary["pays"] |= {"net_sharpe": nothing}
     summary["span"] |= dict.fromkeys(summary["span"])
     page = render(summary=summary)
     # five models of 7 cells, four portfolios of 9, four folds of 2

@@ -98,6 +98,13 @@ def test_a_network_without_quantiles_or_spread_has_no_such_plot(summary):
     assert set(drawn(bare, "IC", in_basis_points("log_return"))) == {"plan", "decay"}
 
 
+def test_calibration_names_every_quantile_on_both_axes(page):
+    figure = page.json("figures")["calibration"]
+    (points, _), axes = figure["data"], figure["layout"]
+    assert axes["xaxis"]["tickvals"] == axes["yaxis"]["tickvals"] == points["x"]
+    assert points["x"] == [5, 25, 50, 75, 95]
+
+
 def test_the_plan_shows_every_stretch_at_its_dates_and_purged_gaps_blank():
     figure = plan_chart(PLAN)
     bars = {trace.name: trace for trace in figure.data}

@@ -19,12 +19,12 @@ class Paths:
 
     Attributes:
         returns: simple_returns from close to close, after costs [N, D].
-        market: the same of the benchmark, or None where there is none.
+        market: the same of the benchmark, or of equal weight where there is none [N, D].
         invested: value of the positions over equity at each close; shorts count below 0 [N, D].
     """
 
     returns: FloatArray
-    market: FloatArray | None
+    market: FloatArray
     invested: FloatArray
 
 
@@ -75,11 +75,10 @@ class Figure(Column):
     """One registry entry of what a portfolio earned and risked.
 
     Attributes:
-        function: takes the paths; returns the value of each [N], NaN where undefined, or None
-            where there is no benchmark to compare with.
+        function: takes the paths; returns the value of each [N], NaN where undefined.
     """
 
-    function: Callable[[Paths], FloatArray | None]
+    function: Callable[[Paths], FloatArray]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
-"""What portfolios owe to the benchmark, and how far they are invested.
+"""What portfolios owe to the market, and how far they are invested.
 
-Ordinary least squares of their returns on the benchmark's, session by session (Jensen 1968).
+The market is the benchmark, or equal weight where there is none. Ordinary least squares of their
+returns on its, session by session (Jensen 1968).
 """
 
 import numpy as np
@@ -10,21 +11,16 @@ from tasks.evaluation.metrics import FloatArray, divide
 from tasks.evaluation.performance import SESSIONS_PER_YEAR
 
 
-def beta(paths: Paths) -> FloatArray | None:
-    """Returns the covariance with the benchmark's returns over their variance."""
-    if paths.market is None:
-        return None
+def beta(paths: Paths) -> FloatArray:
+    """Returns the covariance with the market's returns over their variance."""
     market = paths.market - paths.market.mean(axis=1, keepdims=True)
     own = paths.returns - paths.returns.mean(axis=1, keepdims=True)
     return divide((own * market).sum(axis=1), (market * market).sum(axis=1))
 
 
-def alpha(paths: Paths) -> FloatArray | None:
-    """Returns the mean return that the benchmark does not explain, compounded over a year."""
-    slope = beta(paths)
-    if slope is None or paths.market is None:
-        return None
-    daily = paths.returns.mean(axis=1) - slope * paths.market.mean(axis=1)
+def alpha(paths: Paths) -> FloatArray:
+    """Returns the mean return that the market does not explain, compounded over a year."""
+    daily = paths.returns.mean(axis=1) - beta(paths) * paths.market.mean(axis=1)
     return np.asarray((1.0 + daily) ** SESSIONS_PER_YEAR - 1.0)
 
 

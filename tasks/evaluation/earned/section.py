@@ -16,7 +16,9 @@ from tasks.evaluation.trading import BENCHMARK
 def earned_section(
     ledgers: Mapping[str, Ledger], market: Market, resamples: Resamples, confidence: float
 ) -> dict[str, object]:
-    """Returns the columns and, by portfolio, the figures; those beside a benchmark need one.
+    """Returns the columns, by portfolio the figures, and which portfolio is the market in them.
+
+    That is the benchmark, or equal weight where there is none.
 
     The sectors' part in two portfolios stands beside them.
 
@@ -28,22 +30,21 @@ def earned_section(
     """
     returns = {name: simple_returns(ledger.equity) for name, ledger in ledgers.items()}
     order = resamples.order
-    bench = returns.get(BENCHMARK)
+    rival = BENCHMARK if BENCHMARK in ledgers else "equal_weight"
     rows: dict[str, dict[str, object]] = {}
     for name, ledger in ledgers.items():
         paths = Paths(
             returns=returns[name][order],
-            market=None if bench is None else bench[order],
+            market=returns[rival][order],
             invested=divide(ledger.positions_value, ledger.equity)[1:][order],
         )
         rows[name] = {
-            figure: None if draws is None else interval(draws, confidence)
-            for figure, entry in FIGURES.items()
-            for draws in [entry.function(paths)]
+            figure: interval(entry.function(paths), confidence) for figure, entry in FIGURES.items()
         }
     return {
         "columns": columns(FIGURES),
         "portfolios": rows,
+        "market": rival,
         "sectors": earned_by_sector(ledgers, market, resamples, confidence),
     }
 

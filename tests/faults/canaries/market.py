@@ -118,7 +118,7 @@ def train(
         members,
         features,
         target,
-        None if index is None else index_prices(index),
+        None if index is None else index_prices(index, actions),
     )
     panel = panel_arrays(frame, features.features, LOOKBACK, features.lookback)
     parsed = [parse(name) for name in features.features]
