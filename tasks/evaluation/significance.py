@@ -48,8 +48,8 @@ def dependence_length(dates: int, horizon: int) -> int:
 def variance_lags(dates: int, horizon: int) -> int:
     """Returns the autocovariances in the variance of a Diebold-Mariano test.
 
-    Bartlett's weights take away from those they count: four horizons leave a twentieth of the
-    variance of overlapping labels unseen, two a tenth. The square root of the dates is what
+    Bartlett's weights take away from those they count: four horizons leave a twelfth of the
+    variance of overlapping labels unseen, two a sixth. The square root of the dates is what
     Coroneo and Iacone (2020) use. So many lags make the variance itself uncertain, which the
     p-value allows for.
     """
@@ -102,7 +102,9 @@ def diebold_mariano(differential: FloatArray, horizon: int, lags: int) -> Diebol
     The statistic is that of Harvey, Leybourne and Newbold (1997) with a Newey-West variance. It is
     held against its distribution under fixed smoothing (Kiefer and Vogelsang 2005), as Coroneo and
     Iacone (2020) advise: Harvey's Student t with T - 1 degrees of freedom rejects equal losses of
-    20-bar labels on 250 dates in 9 % of worlds instead of 5 %.
+    20-bar labels on 250 dates in 9 % of worlds instead of 5 %. Here it is 4.5 to 5.7 % a side, of
+    loss differences that overlap like their labels. Where they do not, as of forecasts that change
+    from date to date, it is less: down to 3 % at 20 bars on 250 dates.
 
     Args:
         differential: the model's loss minus the other's, one mean a date.
