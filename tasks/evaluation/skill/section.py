@@ -62,5 +62,5 @@ def skill_section(
             for level, draws in zip(QUANTILES, below, strict=True)
         ],
         "decay": decay_rows(own.model.score, scored, panel, horizon, spec),
-        "slices": slice_rows(own, scored, panel, weights, spec.confidence),
+        "slices": slice_rows(own, scored, panel, weights, horizon, spec.confidence),
     }

@@ -5,7 +5,7 @@ import polars as pl
 
 from tasks.evaluation.aligned import Scored
 from tasks.evaluation.metrics import FloatArray, ratio_over_dates
-from tasks.evaluation.scores import DateScores, ic_over_dates
+from tasks.evaluation.scores import DateScores, ic_interval
 from tasks.evaluation.significance import interval
 
 # A slice of fewer dates says nothing and is left out.
@@ -54,6 +54,7 @@ def slice_rows(
     scored: Scored,
     panel: pl.DataFrame,
     weights: FloatArray,
+    horizon: int,
     confidence: float,
 ) -> list[dict[str, object]]:
     """Returns kind, name, dates, IC and error ratio of every slice.
@@ -69,7 +70,7 @@ def slice_rows(
                 "kind": kind,
                 "name": name,
                 "dates": int(mine.sum()),
-                "ic": interval(ic_over_dates(scores, scored, drawn), confidence),
+                "ic": ic_interval(scores, scored, drawn, horizon, confidence),
                 "mse_ratio": interval(errors, confidence),
             }
         )
