@@ -33,8 +33,8 @@ def score(
         head: the kind of head that made the forecasts.
         raw: [n, H], or [n, H, Q].
         labels: [n, H], NaN where there is none.
-        dates: session numbers [n]; a correlation is taken per date, where the median date has at
-            least 20 names, else per symbol (`ts_ic`), and averaged.
+        dates: session numbers [n]; a correlation is taken per date and averaged, where the median
+            date has at least 20 names, else per symbol, averaged by their rows (`ts_ic`).
         symbols: codes [n].
     """
     points = np.asarray(point(head, raw))
@@ -45,18 +45,21 @@ def score(
             f"metric={metric!r} is taken per date, and the panel has no dates and symbols; "
             "pass both, or choose metric='mse'."
         )
-    groups = dates.numpy()
+    groups, by_rows = dates.numpy(), False
     if np.median(np.unique(groups, return_counts=True)[1]) < FEWEST_NAMES:
-        groups = symbols.numpy()
+        groups, by_rows = symbols.numpy(), True
     known = np.isfinite(labels[:, 0])
     left, right, groups = points[known, 0], labels[known, 0], groups[known]
     if metric == "rank_ic":
         left, right = group_ranks(left, groups), group_ranks(right, groups)
-    return -group_correlation(left, right, groups)
+    return -group_correlation(left, right, groups, by_rows)
 
 
-def group_correlation(left: Floats, right: Floats, groups: NDArray) -> float:
-    """Returns the mean over groups of the correlation; a group without spread counts as 0."""
+def group_correlation(left: Floats, right: Floats, groups: NDArray, by_rows: bool) -> float:
+    """Returns the mean over groups of the correlation; a group without spread counts as 0.
+
+    Groups weigh alike, or `by_rows`.
+    """
     codes = np.unique(groups, return_inverse=True)[1]
     counts = np.bincount(codes)
 
@@ -70,7 +73,8 @@ def group_correlation(left: Floats, right: Floats, groups: NDArray) -> float:
     usable = told[0] & told[1]
     shared = np.bincount(codes, sides[0][0] * sides[1][0])
     size = np.sqrt(np.where(usable, spreads[0] * spreads[1], 1.0))
-    return float(np.mean(np.where(usable, shared / size, 0.0)))
+    weights = counts if by_rows else None
+    return float(np.average(np.where(usable, shared / size, 0.0), weights=weights))
 
 
 def group_ranks(values: Floats, groups: NDArray) -> Floats:

@@ -45,7 +45,7 @@ def horizon_rows(
         scored = replace(grid, ic_kind=ic_kind)
         weights = resample_dates(scored.dates.len(), horizon, spec.bootstrap_samples, spec.seed)
         scores = score_dates(scored.models[0], scored)
-        row = model_row(scores, scored, weights, spec.confidence)
+        row = model_row(scores, scored, weights, horizon, spec.confidence)
         rows.append(
             {
                 "horizon": horizon,

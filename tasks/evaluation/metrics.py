@@ -73,9 +73,10 @@ def ratio_over_dates(above: FloatArray, below: FloatArray, weights: FloatArray) 
 
 
 def ts_ic_over_dates(x: FloatArray, y: FloatArray, weights: FloatArray) -> FloatArray:
-    """Returns the time-series correlation of each symbol, averaged over symbols.
+    """Returns the time-series correlation of each symbol, averaged over symbols by their dates.
 
-    A symbol that is constant, or has fewer than three dates, is left out.
+    A symbol weighs as many dates as it has, so that one listed lately hardly counts. One that is
+    constant, or has fewer than three dates, is left out.
     """
     seen = np.isfinite(x) & np.isfinite(y)
     x, y = _standardised(x, seen), _standardised(y, seen)
@@ -86,8 +87,9 @@ def ts_ic_over_dates(x: FloatArray, y: FloatArray, weights: FloatArray) -> Float
     covariance = divide(weights @ (x * y), count) - mean_x * mean_y
     moves = (variance_x > CONSTANT) & (variance_y > CONSTANT) & (count >= MIN_PAIRS)
     scale = np.sqrt(np.where(moves, variance_x * variance_y, 0.0))
-    correlation = divide(covariance, scale)
-    return divide(np.where(moves, correlation, 0.0).sum(axis=1), moves.sum(axis=1))
+    correlation = np.where(moves, divide(covariance, scale), 0.0)
+    known = np.where(moves, count, 0.0)
+    return divide((known * correlation).sum(axis=1), known.sum(axis=1))
 
 
 def _standardised(values: FloatArray, seen: npt.NDArray[np.bool_]) -> FloatArray:

@@ -6,9 +6,7 @@
    IC is higher. Above 0 the candidate is better.
 3. Dates are resampled in blocks (`resample_dates`), the same for both. The deviation of the gain
    over the resamples is its standard error, and Student's t takes the uncertainty of that into
-   account, as of a variance by Bartlett's kernel over three mean blocks. One and a half, as in
-   `candidates.py`, found equal forecasts better on one side in 6.3 % of worlds where 5 % are due,
-   three do in 4.8 % (seven kinds of worlds, each 400, both sides).
+   account (`resampled_freedom`).
 """
 
 import math
@@ -25,7 +23,7 @@ from tasks.evaluation.scores import DateScores, ic_over_dates, score_dates
 from tasks.evaluation.significance import (
     dependence_length,
     resample_dates,
-    smoothed_freedom,
+    resampled_freedom,
     standard_error,
 )
 from tasks.evaluation.spec import EvaluationSpec
@@ -33,7 +31,6 @@ from tasks.lake.tables import QUANTILE_COLUMNS
 
 Measure = Literal["loss", "ic", "ts_ic"]
 _CANDIDATE, _CHAMPION = "candidate", "champion"
-_BLOCKS = 3.0
 
 
 @dataclass(frozen=True)
@@ -105,12 +102,12 @@ def compare(
     dates = scored.dates.len()
     weights = resample_dates(dates, horizon, spec.bootstrap_samples, spec.seed)
     draws = _gains(models[_CANDIDATE], models[_CHAMPION], scored, weights, measure)
-    share = min(1.0, _BLOCKS * dependence_length(dates, horizon) / dates)
+    share = dependence_length(dates, horizon) / dates
     kind: Measure = "loss" if measure == "loss" else scored.ic_kind
     error = standard_error(draws)
     # Neither without the other: some resamples of constant forecasts have no IC.
     gain = float(draws[0]) if math.isfinite(error) else math.nan
-    return Paired(kind, gain, error, smoothed_freedom(share))
+    return Paired(kind, gain, error, resampled_freedom(share))
 
 
 def _gains(

@@ -18,7 +18,7 @@ from tasks.evaluation.metrics import (
     ratio_over_dates,
     ts_ic_over_dates,
 )
-from tasks.evaluation.significance import interval
+from tasks.evaluation.significance import Interval, dependence_length, interval, t_interval
 from tasks.lake.tables import QUANTILES
 
 # No honest daily forecast is known to do better; more is a leak until shown otherwise.
@@ -88,11 +88,25 @@ def rank_ic_over_dates(scores: DateScores, scored: Scored, weights: FloatArray) 
     return ts_ic_over_dates(score, target, weights)
 
 
+def block_share(scored: Scored, weights: FloatArray, horizon: int) -> float:
+    """Returns the mean block of the resamples as a share of the dates that the first row counts."""
+    return dependence_length(scored.dates.len(), horizon) / float(weights[0].sum())
+
+
+def ic_interval(
+    scores: DateScores, scored: Scored, weights: FloatArray, horizon: int, confidence: float
+) -> Interval:
+    """Returns the IC, or the ts_ic, on the dates that the first row counts."""
+    draws = ic_over_dates(scores, scored, weights)
+    return t_interval(draws, block_share(scored, weights, horizon), confidence)
+
+
 def model_row(
-    scores: DateScores, scored: Scored, weights: FloatArray, confidence: float
+    scores: DateScores, scored: Scored, weights: FloatArray, horizon: int, confidence: float
 ) -> dict[str, Any]:
     """Returns a model's row of the summary, intervals from the resampled dates."""
-    ic = interval(ic_over_dates(scores, scored, weights), confidence)
+    ic = ic_interval(scores, scored, weights, horizon, confidence)
+    rank_ic = rank_ic_over_dates(scores, scored, weights)
     mse = ratio_over_dates(scores.squared_error, scores.squared_error_zero, weights)
     mae = ratio_over_dates(scores.absolute_error, scores.absolute_error_zero, weights)
     coverage = pinball_loss = None
@@ -103,7 +117,7 @@ def model_row(
         "name": scores.model.name,
         "role": scores.model.role,
         "ic": ic,
-        "rank_ic": interval(rank_ic_over_dates(scores, scored, weights), confidence),
+        "rank_ic": t_interval(rank_ic, block_share(scored, weights, horizon), confidence),
         "mse_ratio": interval(mse, confidence),
         "mae_ratio": interval(mae, confidence),
         "directional_accuracy": interval(mean_over_dates(scores.hits, weights), confidence),

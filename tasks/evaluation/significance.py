@@ -15,7 +15,7 @@ from tasks.evaluation.metrics import FloatArray
 
 @dataclass(frozen=True)
 class Interval:
-    """A value with its two-sided percentile interval; all NaN where undefined."""
+    """A value with its two-sided interval; all NaN where undefined."""
 
     value: float
     low: float
@@ -90,7 +90,7 @@ def resample_dates(dates: int, horizon: int, samples: int, seed: int) -> FloatAr
 
 
 def interval(draws: FloatArray, confidence: float) -> Interval:
-    """Returns the interval of a statistic from its draws; row 0 is the sample itself."""
+    """Returns the percentile interval of a statistic's draws; row 0 is the sample itself."""
     value, resamples = draws[0], draws[1:][np.isfinite(draws[1:])]
     if not np.isfinite(value) or resamples.size == 0:
         return Interval(math.nan, math.nan, math.nan)
@@ -103,6 +103,39 @@ def standard_error(draws: FloatArray) -> float:
     """Returns the spread of a statistic over the resamples; NaN where it is undefined."""
     resamples = draws[1:][np.isfinite(draws[1:])]
     return float(resamples.std(ddof=1)) if resamples.size > 1 else math.nan
+
+
+def t_interval(draws: FloatArray, share: float, confidence: float) -> Interval:
+    """Returns the value, and on both sides its standard error times Student's t.
+
+    Of scores that know nothing of 20-bar labels, percentiles of the resamples leave 0 out on one
+    side in 12 % of worlds of 250 dates, 9 % of 1,000 and 7 % of 2,000, where 5 % are due. This does
+    in 4, 6 and 5 %, and in up to 7 % where scores hardly change for months.
+
+    Args:
+        draws: the statistic of the sample itself, then of the resamples.
+        share: mean block of the resamples, as a share of the dates.
+        confidence: of the interval.
+    """
+    value, error = float(draws[0]), standard_error(draws)
+    if not math.isfinite(value) or not math.isfinite(error):
+        return Interval(math.nan, math.nan, math.nan)
+    tail = (1.0 - confidence) / 2.0
+    reach = float(student_t.isf(tail, resampled_freedom(share))) * error
+    return Interval(value, value - reach, value + reach)
+
+
+def resampled_freedom(share: float) -> float:
+    """Returns the degrees of freedom of Student's t over a standard error from resamples.
+
+    They are those of a variance by Bartlett's kernel over three mean blocks. One and a half, as in
+    `candidates.py`, found equal forecasts better on one side in 6.3 % of worlds where 5 % are due,
+    three do in 4.8 % (seven kinds of worlds, each 400, both sides).
+
+    Args:
+        share: mean block of the resamples, as a share of the dates.
+    """
+    return smoothed_freedom(min(1.0, 3.0 * share))
 
 
 def diebold_mariano(differential: FloatArray, horizon: int, lags: int) -> DieboldMariano:

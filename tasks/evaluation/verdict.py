@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from scipy.stats import norm
+from scipy.stats import t as student_t
 
 from tasks.evaluation.metrics import IcKind
 from tasks.evaluation.performance import SESSIONS_PER_YEAR
@@ -18,13 +19,15 @@ from tasks.evaluation.significance import DieboldMariano, Interval
 RULE = (
     "One-sided at {alpha:.3g} %, declared beforehand. edge: the Diebold-Mariano test (Harvey's "
     "correction, {lags} lags, fixed smoothing) on the mean squared error of each date against the "
-    "zero forecast rejects, and the lower bound of the {ic_kind} is above 0. worse than zero: the "
-    "test rejects the other way. no edge: anything else."
+    "zero forecast rejects, and the lower bound of the {ic_kind} (Student's t, standard error from "
+    "resampled dates) is above 0. worse than zero: the test rejects the other way. no edge: "
+    "anything else."
 )
 RULE_BY_IC = (
     "One-sided at {alpha:.3g} %, declared beforehand. The head has no mean, so that its errors "
-    "cannot be held against forecasting zero: the {ic_kind} alone decides. edge: its lower bound "
-    "is above 0. worse than zero: its upper bound is below 0. no edge: anything else."
+    "cannot be held against forecasting zero: the {ic_kind} alone decides, by Student's t over its "
+    "standard error from resampled dates. edge: its lower bound is above 0. worse than zero: its "
+    "upper bound is below 0. no edge: anything else."
 )
 POWER = 0.80
 IC_NAMES = {"ic": "IC", "ts_ic": "time-series IC"}
@@ -149,21 +152,24 @@ def _listed(names: Sequence[str], word: str) -> str:
     return f" {word} ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
-def power(ic_error: float, ic_kind: IcKind, dates: int, alpha: float) -> dict[str, object]:
+def power(
+    ic_error: float, freedom: float, ic_kind: IcKind, dates: int, alpha: float
+) -> dict[str, object]:
     """Returns the smallest IC that this span finds four times out of five.
 
     Args:
         ic_error: standard error of the IC over the bootstrap, NaN where there is no IC.
+        freedom: degrees of freedom of the Student's t that its bounds come from.
         ic_kind: which IC it is.
         dates: out-of-sample dates behind the IC.
         alpha: one-sided level of the test.
     """
-    reach = float(norm.ppf(1.0 - alpha) + norm.ppf(POWER))
     if math.isnan(ic_error):
         sentence = f"These forecasts have no {IC_NAMES[ic_kind]}, so none could be found."
         return {"sentence": sentence, "detectable_ic": math.nan}
+    reach = float(student_t.ppf(1.0 - alpha, freedom) + student_t.ppf(POWER, freedom))
     detectable = reach * ic_error
-    sharpe = reach / math.sqrt(dates / SESSIONS_PER_YEAR)
+    sharpe = float(norm.ppf(1.0 - alpha) + norm.ppf(POWER)) / math.sqrt(dates / SESSIONS_PER_YEAR)
     sentence = (
         f"With {dates} dates like these a true {IC_NAMES[ic_kind]} of {detectable:.3f} is found "
         f"four times out of five, a smaller one mostly missed; "

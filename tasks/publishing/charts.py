@@ -36,8 +36,8 @@ def daily_ic(daily: pl.DataFrame, predictions: pl.DataFrame, kind: str) -> pl.Da
     """Returns model, date and ic, one row a date on which the model has an IC.
 
     For `ts_ic` no date has an IC of its own. Its row is then the date's contribution: the product
-    of forecast and outcome, each standardised over its symbol's span, where all symbols weigh alike
-    whatever the count of their dates. The mean of these over the dates is the ts_ic.
+    of forecast and outcome, each standardised over its symbol's span, summed over the symbols and
+    divided by their mean number a date. The mean of these over the dates is the ts_ic.
     """
     if kind == "ic":
         found = daily.select("model", "date", "ic")
@@ -48,24 +48,30 @@ def daily_ic(daily: pl.DataFrame, predictions: pl.DataFrame, kind: str) -> pl.Da
         scale = score.std(ddof=0).over(per) * target.std(ddof=0).over(per)
         found = (
             predictions.filter(pl.col("score").is_finite(), pl.col("target").is_finite())
-            .with_columns(ic=product / scale / pl.len().over(per), scale=scale)
-            .filter(pl.col("scale") > 0)
-            .with_columns(pl.col("ic") / pl.col("symbol").n_unique().over("model"))
+            .with_columns(ic=product / scale, scale=scale)
+            # Fewer than three dates have no ts_ic.
+            .filter(pl.col("scale") > 0, pl.len().over(per) >= 3)
             .group_by("model", "date")
-            .agg(pl.col("ic").sum())
-            .with_columns(pl.col("ic") * pl.len().over("model"))
+            .agg(pl.col("ic").sum(), names=pl.len())
+            .with_columns(pl.col("ic") / pl.col("names").mean().over("model"))
+            .drop("names")
         )
     return found.filter(pl.col("ic").is_finite()).sort("model", "date")
 
 
 def ic_chart(values: pl.DataFrame, network: str, label: str) -> go.Figure | None:
-    """Returns cumulative IC of every model over the network's monthly mean IC."""
+    """Returns cumulative IC of every model over the network's monthly mean IC.
+
+    The cumulative IC is divided by all dates, so that it ends at the IC of the span.
+    """
     if values.is_empty():
         return None
     figure = stacked((0.62, 0.38))
     names = sorted(values["model"].unique(), key=lambda name: (name != network, name))
     for position, name in enumerate(names):
-        line = values.filter(pl.col("model") == name).with_columns(pl.col("ic").cum_sum())
+        line = values.filter(pl.col("model") == name).with_columns(
+            pl.col("ic").cum_sum() / pl.len()
+        )
         own, place = name == network, (position - 1) % len(OTHERS)
         style = {"color": BLUE if own else OTHERS[place], "width": 2.4 if own else 1.5}
         style["dash"] = "solid" if own else DASHES[place]
@@ -82,7 +88,7 @@ def ic_chart(values: pl.DataFrame, network: str, label: str) -> go.Figure | None
         marker={"color": [BLUE if height >= 0 else ORANGE for height in heights], "line.width": 0},
         name="monthly mean", showlegend=False, row=2, col=1,
     )  # fmt: skip
-    figure.update_yaxes(title_text=f"cumulative {label}", row=1, col=1)
+    figure.update_yaxes(title_text=f"cumulative {label} / dates", row=1, col=1)
     figure.update_yaxes(title_text="monthly mean", row=2, col=1)
     return figure
 
@@ -208,7 +214,7 @@ def draw_line(
 ) -> None:  # fmt: skip
     """Adds a line to a stacked figure; the legend names those of the upper panel."""
     figure.add_scatter(
-        x=days(rows), y=rounded(rows[column], 4), mode="lines", name=escape(name),
+        x=days(rows), y=rounded(rows[column], 5), mode="lines", name=escape(name),
         line=style, legendgroup=escape(name), showlegend=row == 1,
         row=row, col=1,
     )  # fmt: skip

@@ -96,6 +96,19 @@ def test_twenty_names_a_date_give_an_ic_across_symbols(many):
     assert row(result.summary, "gru")["ic"]["value"] == pytest.approx(np.mean([*by_date.values()]))
 
 
+@pytest.mark.parametrize("world", ["few", "many"])
+def test_the_verdict_and_every_ic_shown_come_from_one_kind_of_bound(world, request):
+    summary = run(*request.getfixturevalue(world)).summary
+    ic = row(summary, "gru")["ic"]
+    assert summary["verdict"]["ic_low"] == ic["low"]
+    skill = summary["skill"]
+    shown = [ic, row(summary, "gru")["rank_ic"]]
+    shown += [part["ic"] for part in (*summary["folds"], *skill["slices"], *skill["decay"])]
+    for found in shown:
+        # Percentiles would lie unevenly about the value.
+        assert found["high"] - found["value"] == pytest.approx(found["value"] - found["low"])
+
+
 def test_below_twenty_names_the_daily_ic_is_null(few):
     result = run(*few)
     assert result.summary["ic_kind"] == "ts_ic"

@@ -60,21 +60,37 @@ def test_two_names_have_no_ic():
 def test_ts_ic_by_hand():
     # Symbol 0: x 1 2 3, y 1 3 2: covariance 1/3, variances 2/3 each, correlation 1/2.
     # Symbol 1: y falls as x rises: correlation -1. Symbol 2 does not move and is left out.
+    # On four dates symbol 1 weighs 4 of 7.
     x = np.array([[1.0, 0.0, 5.0], [2.0, 1.0, 5.0], [3.0, 2.0, 5.0]])
     y = np.array([[1.0, 4.0, 1.0], [3.0, 3.0, 2.0], [2.0, 2.0, 4.0]])
     assert ts_ic_over_dates(x, y, np.ones((1, 3)))[0] == pytest.approx((0.5 - 1.0) / 2, abs=1e-12)
+    x, y = np.vstack([x, [np.nan, 3.0, 5.0]]), np.vstack([y, [np.nan, 1.0, 3.0]])
+    found = ts_ic_over_dates(x, y, np.ones((1, 4)))[0]
+    assert found == pytest.approx((3 * 0.5 - 4 * 1.0) / 7, abs=1e-12)
+
+
+def test_a_symbol_of_few_dates_hardly_moves_the_ts_ic():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(1000, 5)), rng.normal(size=(1000, 5))
+    x[:951, 4] = np.nan
+    once = np.ones((1, 1000))
+    before = ts_ic_over_dates(x, y, once)[0]
+    # The one symbol becomes an oracle on its 49 of 4,049 rows.
+    x[951:, 4] = y[951:, 4]
+    assert 0 < ts_ic_over_dates(x, y, once)[0] - before < 1.5 * 49 / 4049
 
 
 def test_ts_ic_under_weights_is_that_of_the_repeated_dates(pair):
     x, y = pair
     times = np.random.default_rng(2).integers(0, 3, x.shape[0])
     rows = np.repeat(np.arange(x.shape[0]), times)
-    each = []
+    each, dates = [], []
     for name in range(x.shape[1]):
         a, b = x[rows, name], y[rows, name]
         each.append(pearsonr(a[np.isfinite(a)], b[np.isfinite(a)]).statistic)
+        dates.append(np.isfinite(a).sum())
     found = ts_ic_over_dates(x, y, times[None, :].astype(float))
-    assert found[0] == pytest.approx(np.mean(each), abs=1e-12)
+    assert found[0] == pytest.approx(np.average(each, weights=dates), abs=1e-12)
 
 
 def test_a_symbol_that_stands_still_on_the_weighted_dates_is_left_out():

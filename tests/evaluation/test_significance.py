@@ -13,6 +13,7 @@ from tasks.evaluation.significance import (
     resample_dates,
     smoothed_freedom,
     standard_error,
+    t_interval,
     variance_lags,
 )
 
@@ -125,8 +126,21 @@ def test_interval_by_hand():
     assert (found.value, found.low, found.high) == (42.0, pytest.approx(5), pytest.approx(95))
 
 
-def test_an_undefined_value_has_no_interval():
-    found = interval(np.array([np.nan, 1.0, 2.0]), 0.9)
+def test_t_interval_by_hand():
+    # Blocks of a fortieth of the dates weigh like Bartlett's kernel over three of them.
+    draws = np.array([42.0, 1.0, 3.0, 5.0])
+    reach = (1.6449 + 2.1859 * 0.075 + 0.3142 * 0.075**2 - 0.3427 * 0.075**3) * 2.0
+    found = t_interval(draws, 1 / 40, 0.90)
+    assert (found.value, found.low) == (42.0, pytest.approx(42 - reach))
+    assert found.high == pytest.approx(42 + reach)
+    # From a third of the dates on there is no more to be unsure of.
+    assert t_interval(draws, 1 / 3, 0.90) == t_interval(draws, 2.0, 0.90)
+
+
+@pytest.mark.parametrize("found", [
+    interval(np.array([np.nan, 1.0, 2.0]), 0.9), t_interval(np.array([np.nan, 1.0, 2.0]), 0.1, 0.9)
+])  # fmt: skip
+def test_an_undefined_value_has_no_interval(found):
     assert math.isnan(found.value)
     assert math.isnan(found.low)
     assert math.isnan(found.high)

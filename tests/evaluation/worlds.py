@@ -4,6 +4,7 @@ from datetime import date, timedelta
 
 import numpy as np
 import polars as pl
+from scipy.signal import lfilter
 
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.portfolio import Market
@@ -33,11 +34,9 @@ def null_world(seed, dates, names, horizon, persistence):
     shared = 0.7 * rng.standard_t(4, (dates + horizon, 1))
     returns = volatility * (shared + rng.standard_t(4, (dates + horizon, names)))
     target = sum(returns[ahead : dates + ahead] for ahead in range(horizon))
-    mean = rng.normal(size=(dates, names))
-    for day in range(1, dates):
-        kept, fresh = persistence, np.sqrt(1 - persistence**2)
-        mean[day] = kept * mean[day - 1] + fresh * mean[day]
-    return 1e-5 * mean, target
+    fresh = rng.normal(size=(dates, names))
+    fresh[1:] *= np.sqrt(1 - persistence**2)
+    return 1e-5 * lfilter([1.0], [1.0, -persistence], fresh, axis=0), target
 
 
 def random_market(seed, sessions=60, names=4, missing=0.1):

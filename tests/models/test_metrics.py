@@ -38,6 +38,19 @@ def test_with_few_names_a_date_it_is_taken_per_symbol():
     assert found == pytest.approx(-naive(stats.pearsonr, symbols), rel=1e-12)
 
 
+def test_a_symbol_weighs_as_many_rows_as_it_has():
+    # All symbols but the first have 12 rows.
+    kept = (SYMBOLS > 0) | (DATES < 3)
+    dates = torch.tensor(np.arange(kept.sum()))
+    made = score("ic", "mean", RAW[kept], LABELS[kept], dates, torch.tensor(SYMBOLS[kept]))
+    each = [
+        stats.pearsonr(RAW[rows, 0], LABELS[rows, 0]).statistic
+        for symbol in range(25)
+        for rows in [kept & (symbol == SYMBOLS)]
+    ]
+    assert made == pytest.approx(-np.average(each, weights=[3] + [12] * 24), rel=1e-12)
+
+
 def test_a_further_horizon_has_no_part_in_a_correlation():
     other = np.column_stack([LABELS[:, 0], np.full(300, np.nan)])
     one, both = (
@@ -60,7 +73,7 @@ def test_correlations_need_dates():
 
 
 def test_a_constant_forecast_has_no_correlation():
-    assert group_correlation(np.full(300, 0.1), LABELS[:, 0], DATES) == 0.0
+    assert group_correlation(np.full(300, 0.1), LABELS[:, 0], DATES, by_rows=False) == 0.0
 
 
 def test_ties_share_their_mean_rank():

@@ -343,17 +343,35 @@ def test_series_hold_forecasts_and_outcomes_in_basis_points(page: Page):
 
 def test_contributions_to_ts_ic_average_to_the_correlation_over_time():
     predictions = make_predictions(SYMBOLS, sessions(80))
-    # One symbol is listed late: it weighs as much as the others.
+    # One symbol is listed late: it weighs a quarter of the others.
     late = (pl.col("symbol") == "IBM") & (pl.col("date") < sessions(80)[60])
     predictions = predictions.filter(~late)
     found = daily_ic(pl.DataFrame(), predictions, "ts_ic").filter(model=NETWORK)
     assert found.height == 80
     own = predictions.filter(model=NETWORK)
     each = [
-        np.corrcoef(rows["mean"], rows["target"])[0, 1]
+        (np.corrcoef(rows["mean"], rows["target"])[0, 1], rows.height)
         for rows in own.partition_by("symbol", include_key=False)
     ]
-    assert found["ic"].mean() == pytest.approx(np.mean(each), abs=1e-12)
+    correlations, dates = zip(*each, strict=True)
+    assert set(dates) == {80, 20}
+    expected = np.average(correlations, weights=dates)
+    assert found["ic"].mean() == pytest.approx(expected, abs=1e-12)
+    # Two dates always correlate: they count no more than in the figure itself.
+    two = own.filter(pl.col("symbol") == "IBM").head(2).with_columns(symbol=pl.lit("NEW"))
+    again = daily_ic(pl.DataFrame(), pl.concat([predictions, two]), "ts_ic").filter(model=NETWORK)
+    assert again["ic"].mean() == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["ic", "ts_ic"])
+def test_the_line_of_the_ic_ends_at_that_of_the_whole_span(kind):
+    days = sessions(60)
+    values = daily_ic(make_daily(days), make_predictions(SYMBOLS, days), kind)
+    figure = ic_chart(values, NETWORK, kind)
+    assert figure is not None
+    line = next(trace for trace in figure.data if trace.name == NETWORK)
+    mean = values.filter(model=NETWORK)["ic"].mean()
+    assert line.y[-1] == pytest.approx(mean, abs=1e-5)
 
 
 def test_models_with_constant_forecasts_have_no_ic_line():

@@ -14,8 +14,8 @@ import torch
 from tasks.evaluation.aligned import score_grid
 from tasks.evaluation.evaluate import judge
 from tasks.evaluation.predictions import assemble
-from tasks.evaluation.scores import ic_over_dates, score_dates
-from tasks.evaluation.significance import Interval, interval, resample_dates, standard_error
+from tasks.evaluation.scores import ic_interval, ic_over_dates, score_dates
+from tasks.evaluation.significance import Interval, resample_dates, standard_error
 from tasks.evaluation.spec import EvaluationSpec
 from tasks.features.frame import Exchange, feature_frame
 from tasks.features.spec import FeatureSpec
@@ -148,8 +148,9 @@ def judged(world: World, model: Model, seed: int = 0) -> Found:
     weights = resample_dates(dates, TARGET.horizon, JUDGED.bootstrap_samples, seed)
     scores = score_dates(scored.models[0], scored)
     verdict = judge(scores, scored, weights, TARGET.horizon, JUDGED.confidence)["verdict"]
-    draws = ic_over_dates(scores, scored, weights)
-    return Found(verdict["label"], interval(draws, JUDGED.confidence), standard_error(draws))
+    ic = ic_interval(scores, scored, weights, TARGET.horizon, JUDGED.confidence)
+    error = standard_error(ic_over_dates(scores, scored, weights))
+    return Found(verdict["label"], ic, error)
 
 
 def edges_in_random_walks(seeds: Iterable[int], model: Model) -> int:

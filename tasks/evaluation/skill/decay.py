@@ -11,7 +11,7 @@ from tasks.evaluation.metrics import (
     mean_over_dates,
     ts_ic_over_dates,
 )
-from tasks.evaluation.significance import dependence_length, interval, resample_dates
+from tasks.evaluation.significance import dependence_length, resample_dates, t_interval
 from tasks.evaluation.spec import EvaluationSpec
 
 # Sessions; the target's own horizon stands among them.
@@ -59,7 +59,8 @@ def decay_rows(
         if block not in drawn:
             drawn[block] = resample_dates(dates, ahead, spec.bootstrap_samples, spec.seed)
         draws = _draws(score, returns, scored.ic_kind, scored.min_names, drawn[block])
-        rows.append({"horizon": ahead, "dates": known, "ic": interval(draws, spec.confidence)})
+        ic = t_interval(draws, block / known, spec.confidence)
+        rows.append({"horizon": ahead, "dates": known, "ic": ic})
     return rows
 
 

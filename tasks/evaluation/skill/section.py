@@ -65,6 +65,6 @@ def skill_section(
             for level, draws in zip(QUANTILES, below, strict=True)
         ],
         "decay": decay_rows(own.model.score, scored, panel, horizon, spec),
-        "slices": slice_rows(own, scored, panel, weights, spec.confidence),
-        "sectors": sector_slices(own, scored, sectors, weights, spec.confidence),
+        "slices": slice_rows(own, scored, panel, weights, horizon, spec.confidence),
+        "sectors": sector_slices(own, scored, sectors, weights, horizon, spec.confidence),
     }

@@ -7,9 +7,15 @@ import polars as pl
 
 from tasks.evaluation.aligned import Scored
 from tasks.evaluation.metrics import FloatArray, mean_over_dates, ratio_over_dates
-from tasks.evaluation.scores import DateScores, ic_over_dates, rank_ic_over_dates, score_dates
+from tasks.evaluation.scores import (
+    DateScores,
+    block_share,
+    ic_interval,
+    rank_ic_over_dates,
+    score_dates,
+)
 from tasks.evaluation.sectors import Sectors
-from tasks.evaluation.significance import Interval, interval
+from tasks.evaluation.significance import Interval, interval, t_interval
 
 # A slice of fewer dates says nothing and is left out.
 LEAST_DATES = 20
@@ -57,6 +63,7 @@ def slice_rows(
     scored: Scored,
     panel: pl.DataFrame,
     weights: FloatArray,
+    horizon: int,
     confidence: float,
 ) -> list[dict[str, object]]:
     """Returns kind, name, dates and scores of every slice.
@@ -68,7 +75,7 @@ def slice_rows(
             "kind": kind,
             "name": name,
             "dates": int(mine.sum()),
-            **_figures(scores, scored, weights * mine, confidence),
+            **_figures(scores, scored, weights * mine, horizon, confidence),
         }
         for kind, name, mine in slices(scored.dates, market_volatility(panel, scored.dates))
     ]
@@ -79,6 +86,7 @@ def sector_slices(
     scored: Scored,
     sectors: Sectors | None,
     weights: FloatArray,
+    horizon: int,
     confidence: float,
 ) -> list[dict[str, object]] | None:
     """Returns name, dates, forecasts, names and scores within every sector; None without sectors.
@@ -100,7 +108,7 @@ def sector_slices(
         # Ranks are those within the sector.
         score = np.where(cells, scores.model.score, np.nan)
         model = replace(scores.model, score=score, quantiles=None)
-        figures = _figures(score_dates(model, own), own, weights, confidence)
+        figures = _figures(score_dates(model, own), own, weights * seen, horizon, confidence)
         names = float(np.median(count[seen]))
         lacks = None
         if seen.sum() < LEAST_DATES:
@@ -121,13 +129,13 @@ def sector_slices(
 
 
 def _figures(
-    scores: DateScores, scored: Scored, weights: FloatArray, confidence: float
+    scores: DateScores, scored: Scored, weights: FloatArray, horizon: int, confidence: float
 ) -> dict[str, Interval | None]:
+    ranks = rank_ic_over_dates(scores, scored, weights)
     errors = ratio_over_dates(scores.squared_error, scores.squared_error_zero, weights)
-    draws = {
-        "ic": ic_over_dates(scores, scored, weights),
-        "rank_ic": rank_ic_over_dates(scores, scored, weights),
-        "mse_ratio": errors,
-        "directional_accuracy": mean_over_dates(scores.hits, weights),
+    return {
+        "ic": ic_interval(scores, scored, weights, horizon, confidence),
+        "rank_ic": t_interval(ranks, block_share(scored, weights, horizon), confidence),
+        "mse_ratio": interval(errors, confidence),
+        "directional_accuracy": interval(mean_over_dates(scores.hits, weights), confidence),
     }
-    return {name: interval(drawn, confidence) for name, drawn in draws.items()}
