@@ -61,7 +61,10 @@ def rules(run: Trained, seen: Sequence[Sample]) -> list[Check]:
         first_leak("purging", chain(purge_leaks(rows, _starts(run)), overlap_leaks(rows, tested))),
         first_leak("membership", stranger_leaks(rows, run.spells)),
         first_leak("survivors", survivor_leaks(pl.concat([run.unread, lost]), run.spells)),
-        first_leak("trial count", counting_leaks(run.counted, run.fitted, run.began)),
+        first_leak(
+            "trial count",
+            counting_leaks(run.counted, run.fitted, run.began, run.first_counted),
+        ),
         first_leak("fill times", chain.from_iterable(sample.fills() for sample in seen)),
     ]
 

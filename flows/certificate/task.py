@@ -63,7 +63,8 @@ def certify_run(
     exchanges = exchanges_of(members, read.bars, bars.cutoff)
     plan, made = windows.read_json(root), frame.frame(root)
     spells = known_membership(Lake(lake), universe, bars.known_by).frame()
-    rows = Lake(lake).every_row("trials").filter(trial=trial)
+    trials = Lake(lake).every_row("trials")
+    rows = trials.filter(trial=trial)
     refit, calibrated = refits[0].read_json(root), evaluated.read_json(root)
     manifest = {
         "features": features.features,
@@ -102,6 +103,7 @@ def certify_run(
         unread=_unread(Lake(lake), bars, spells, made, exchanges),
         counted=rows.select("status", "commit", "committed_at"),
         fitted=_fitted(root, folds),
+        first_counted=_first_counted(trials, rows),
         began=_began(Lake(lake), rows),
         device=resolve_device(device),
         seed=evaluation.seed,
@@ -132,6 +134,13 @@ def _unread(
         usable = held.filter(~pl.col("held"), pl.col("date").is_in(sessions))
         pieces.append(usable.select("symbol", "date"))
     return pl.concat(pieces)
+
+
+def _first_counted(trials: pl.DataFrame, own: pl.DataFrame) -> datetime | None:
+    """Returns when the first trial was counted whose fits can be those of `own`."""
+    akin = trials.join(own, on=["spec", "universe", "target"], how="semi")
+    first: datetime | None = akin.filter(status="started")["committed_at"].min()  # type: ignore[assignment]
+    return first
 
 
 def _began(lake: Lake, rows: pl.DataFrame) -> datetime | None:

@@ -49,6 +49,8 @@ class Trained:
         unread: symbol and date of members' bars in the lake that the features were not made of.
         counted: every row of its trial in the lake, with the instants of their commits.
         fitted: when each fit was finished.
+        first_counted: when the first trial of its specification and universe was counted; None
+            where that is not known.
         began: when the run that counted the trial began; None where that is not known.
         seed: of everything that is drawn.
     """
@@ -73,6 +75,7 @@ class Trained:
     unread: pl.DataFrame
     counted: pl.DataFrame
     fitted: Mapping[str, datetime]
+    first_counted: datetime | None
     began: datetime | None
     device: torch.device
     seed: int

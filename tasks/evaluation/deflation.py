@@ -104,14 +104,23 @@ def expected_best(trials: float, spread: float) -> float:
     return spread * float((1.0 - np.euler_gamma) * first + np.euler_gamma * second)
 
 
-def sharpe_spread(sharpes: Sequence[float], sessions: int) -> float:
-    """Returns the standard deviation of the trials' Sharpe ratios.
+def hurdle_of(trials: int, sharpes: Sequence[float], sessions: int) -> float:
+    """Returns what the best of trials without skill is expected to reach.
 
-    Of fewer than two it is not known: then that of independent tracks without skill is taken,
-    each as long as `sessions`.
+    The spread of their ratios is that of the known ones. Trials of unknown ratio are taken for
+    independent tracks without skill, each as long as `sessions`: with a single known one they are
+    a search of their own, and however alike the known ones are, the hurdle is not below its best.
+
+    Args:
+        trials: all that are counted.
+        sharpes: the known ratios; those of series that never move are NaN and not known.
+        sessions: length of the judged track.
     """
     known = [s for s in sharpes if math.isfinite(s)]
-    return float(np.std(known, ddof=1)) if len(known) > 1 else 1.0 / math.sqrt(sessions - 1)
+    unskilled = 1.0 / math.sqrt(sessions - 1)
+    spread = float(np.std(known, ddof=1)) if len(known) > 1 else unskilled
+    unknown = trials - max(len(known), 1)
+    return max(expected_best(trials, spread), expected_best(1 + unknown, unskilled))
 
 
 def alike(returns: FloatArray) -> npt.NDArray[np.int64]:

@@ -20,8 +20,8 @@ have seen the truths of those dates and are judged by live, tradable forecasts a
 after the training cutoffs of both models.
 
 Deflation is Šidák's: of N trials without skill the best reaches p with probability 1 - (1 - p)^N.
-That is exact for independent trials and cautious for alike ones. The count is the one that the
-candidate's evaluation was deflated by.
+That is exact for independent trials and cautious for alike ones, such as the portfolios that trade
+one set of forecasts. The count is the one that the candidate's evaluation was deflated by.
 """
 
 import math

@@ -3,11 +3,15 @@
 1. The count is that of all trials known: other features, targets, universes and studies too, and
    those that were killed or have no returns. All were chances to be lucky.
 2. Trials that share the span of this one can be set beside it session by session. Their returns
-   begin on the same session; a longer horizon ends a few later and is cut off.
+   begin on the same session; a longer horizon ends a few later and is cut off. Returns are kept
+   without dates, so that of a trial over other sessions the ratio alone is known, however many of
+   them are shared.
 3. Sharpe ratios are judged twice: of the net returns, and in excess of holding all names equally
    on the same sessions, as a rising market alone makes a long-only portfolio's ratio significant.
    The excess of other trials is known where they share span and universe.
-4. The count of all trials decides. The groups of alike ones are shown beside it: they are fewer, so
+4. A trial without returns is taken for one without skill, unlike all others, so that a few alike
+   ones with returns do not speak for a search whose other results nobody kept.
+5. The count of all trials decides. The groups of alike ones are shown beside it: they are fewer, so
    that they deflate less.
 """
 
@@ -21,13 +25,12 @@ import polars as pl
 
 from tasks.evaluation.deflation import (
     alike,
-    expected_best,
     group_sharpes,
+    hurdle_of,
     moves,
     needed_sessions,
     probabilistic_sharpe,
     session_sharpe,
-    sharpe_spread,
     track,
 )
 from tasks.evaluation.metrics import FloatArray
@@ -98,15 +101,15 @@ def against_trials(
     same = others.beside[:, np.array(others.same_universe, dtype=bool)]
     excess = same - equal[: same.shape[0], None]
     rows = [
-        _sharpe_row("net", net, others.beside, others.elsewhere, count, confidence),
         _sharpe_row("excess", net - equal, excess, [], count, confidence),
+        _sharpe_row("net", net, others.beside, others.elsewhere, count, confidence),
     ]
     return {
         "trials": {
             "count": count,
             "with_returns": 1 + shared + len(others.elsewhere),
             "same_span": 1 + shared,
-            "sentence": _counted(count, shared, len(others.elsewhere), rows[0]["groups"]),
+            "sentence": _counted(count, shared, len(others.elsewhere), rows[1]["groups"]),
         },
         "confidence": confidence,
         "sharpe": rows,
@@ -133,9 +136,8 @@ def _sharpe_row(
     sharpes = [session_sharpe(column) for column in moving] + rest
     # What cannot be set beside the others counts as unlike them all.
     found = np.unique(groups).size + count - len(moving)
-    hurdle = expected_best(count, sharpe_spread(sharpes, own.size))
-    grouped = [*group_sharpes(aligned, groups), *rest]
-    lower = expected_best(found, sharpe_spread(grouped, own.size))
+    hurdle = hurdle_of(count, sharpes, own.size)
+    lower = hurdle_of(found, [*group_sharpes(aligned, groups), *rest], own.size)
     deflated = probabilistic_sharpe(mine, hurdle)
     row = {
         "returns": kind,
@@ -178,18 +180,20 @@ def _judged(row: dict[str, Any], confidence: float) -> str:
     if math.isnan(row["probabilistic"]):
         return f"The returns {of} do not move, so that they have no Sharpe ratio."
     found = "significant" if row["significant"] else "not significant"
-    tried = "1 trial" if row["trials"] == 1 else f"{row['trials']} trials"
     need = row["needed_sessions"]
     track_record = (
         "no track record would show it, as it lies below the hurdle"
         if math.isinf(need)
         else f"it takes {need:,.0f} sessions to show, and there are {row['sessions']:,}"
     )
+    ratio = f"The Sharpe ratio {of} is {row['sharpe']:.2f} a year"
+    due = f"{row['deflated']:.3f} where {confidence:.3g} is due"
+    if row["trials"] == 1:
+        return f"{ratio}: {found} ({due}; nothing had to be deflated); {track_record}."
     return (
-        f"The Sharpe ratio {of} is {row['sharpe']:.2f} a year, where the best of {tried} without "
-        f"skill would be expected at {row['hurdle']:.2f}: {found} after deflation "
-        f"({row['deflated']:.3f} where {confidence:.3g} is due, {row['probabilistic']:.3f} "
-        f"before); {track_record}."
+        f"{ratio}, where the best of {row['trials']} trials without skill would be expected at "
+        f"{row['hurdle']:.2f}: {found} after deflation ({due}, {row['probabilistic']:.3f} before); "
+        f"{track_record}."
     )
 
 

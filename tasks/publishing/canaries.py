@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from tasks.lake.artifacts import digest_text
 from tasks.lake.cachekey import code_digest
 
 FILE = "canaries.json"
 _CERTIFICATE = "flows.certificate.certify"
-_SELECTION = "tasks.evaluation.trials"
+_SELECTION = ("tasks.evaluation.trials", "tasks.training.trials")
 
 
 def code_now() -> str:
@@ -23,8 +24,8 @@ def code_now() -> str:
 
 
 def selection_code_now() -> str:
-    """Returns the digest of the code that allows for the count of trials."""
-    return code_digest(_SELECTION)
+    """Returns the digest of the code that counts trials and allows for their count."""
+    return digest_text(*map(code_digest, _SELECTION))
 
 
 def measured() -> dict[str, Any]:
@@ -45,17 +46,20 @@ def canaries_said(found: Mapping[str, Any], code: str) -> str:
 
 
 def selection_said(found: Mapping[str, Any], code: str) -> str:
-    """Returns in how many worlds a search on noise finds something, with the defect and without."""
+    """Returns in how many worlds a search on noise finds something, with defects and without."""
     part = found["selection"]
-    sound, planted, allowed = part["sound"], part["planted"], part["allowed"]
-    noticed = "noticed" if planted > allowed else "missed"
-    alarm = "no alarm" if sound <= allowed else "an alarm"
-    said = (
-        f"the best of {part['searched']} trials of noise is called significant in {sound:.1%} of "
-        f"{part['worlds']} worlds ({allowed:.1%} allowed: {alarm}), and in {planted:.1%} where "
-        f"the count of trials is forgotten ({noticed})"
-    )
-    return _of(said, part["code"], code)
+    worlds, allowed = part["worlds"], part["allowed"]
+    said = []
+    for search in part["searches"]:
+        sound, planted = search["sound"], search["planted"]
+        noticed = "noticed" if planted > allowed else "missed"
+        alarm = "no alarm" if sound <= allowed else "an alarm"
+        said.append(
+            f"the best of {search['best_of']} is called significant in {sound:.1%} of {worlds} "
+            f"worlds ({allowed:.1%} allowed: {alarm}), and in {planted:.1%} where "
+            f"{search['forgetting']} ({noticed})"
+        )
+    return _of("; ".join(said), part["code"], code)
 
 
 def _of(said: str, measured_on: str, code: str) -> str:

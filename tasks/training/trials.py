@@ -1,7 +1,12 @@
-"""The counted trials: every specification tried on a universe is entered before it is fitted.
+"""The counted trials: whatever is tried on a universe is entered before it is fitted.
 
-Folds, seeds, re-runs and later sessions of one specification are one trial. A trial that was
-killed counts: it stays `started`. The count stands behind the deflated Sharpe ratio.
+A trial is a specification on a universe, with the seeds that it is fitted with and the portfolio
+that trades its forecasts: each can be searched for the best Sharpe ratio. Folds, re-runs and later
+sessions are one trial. A trial that was killed counts: it stays `started`. The count stands behind
+the deflated Sharpe ratio.
+
+Provider and quality bounds make no other trial: a lake holds one account of each bar, and a file's
+path changes with every refresh. Who serves other bars until a ratio pleases is seen by no count.
 """
 
 from collections.abc import Sequence
@@ -15,8 +20,8 @@ from tasks.lake.store import Lake
 from tasks.lake.tables import TRIALS
 from tasks.lake.target_spec import TargetSpec
 
-# What shapes no forecast makes no other trial.
-_NOT_TRIED = (
+# What shapes no forecast is no part of a specification.
+_NOT_SPECIFIED = (
     "name",
     "provider",
     "evaluation",
@@ -39,23 +44,25 @@ def describe_trial(
         windows: Summary of the windows artifact; the walk-forward's test spans are the evaluation
             span.
     """
-    spec = _tried(recipe)
+    spec = specification(recipe)
     universe = digest_text(list(symbols))
     target = TargetSpec(**recipe["target"]).name
     tests = [fold["spans"]["test"] for fold in windows["folds"] if "tested" not in fold]
     return {
-        "trial": digest_text(spec, universe, target),
+        "trial": digest_text(spec, universe, target, _searched(recipe)),
         "universe": universe,
         "target": target,
         "first": date.fromisoformat(tests[0]["start"]),
         "last": date.fromisoformat(tests[-1]["end"]),
-        "spec": digest_text(spec),
+        "spec": spec,
     }
 
 
 def specification(recipe: dict[str, Any]) -> str:
     """Returns the digest of what shapes a forecast: equal for refreshes of one specification."""
-    return digest_text(_tried(recipe))
+    spec = {k: v for k, v in recipe.items() if k not in _NOT_SPECIFIED}
+    spec["training"] = {k: v for k, v in recipe["training"].items() if k not in ("seeds", "device")}
+    return digest_text(spec)
 
 
 def count_trial(lake: Lake, trial: dict[str, Any], now: datetime) -> int:
@@ -71,10 +78,10 @@ def complete_trial(lake: Lake, trial: dict[str, Any], scored: dict[str, Any], no
     return lake.append("trials", _row({**trial, "status": "completed", **scored}), now)
 
 
-def _tried(recipe: dict[str, Any]) -> dict[str, Any]:
-    spec = {k: v for k, v in recipe.items() if k not in _NOT_TRIED}
-    spec["training"] = {k: v for k, v in recipe["training"].items() if k not in ("seeds", "device")}
-    return spec
+def _searched(recipe: dict[str, Any]) -> dict[str, Any]:
+    """Returns what makes another trial of one specification; the capacity curve only shows it."""
+    portfolio = {k: v for k, v in recipe["evaluation"]["portfolio"].items() if k != "capacity"}
+    return {"seeds": sorted(recipe["training"]["seeds"]), "portfolio": portfolio}
 
 
 def _row(values: dict[str, Any]) -> pl.DataFrame:

@@ -10,9 +10,9 @@ from tasks.evaluation.deflation import (
     alike,
     expected_best,
     group_sharpes,
+    hurdle_of,
     needed_sessions,
     probabilistic_sharpe,
-    sharpe_spread,
     track,
 )
 
@@ -108,8 +108,41 @@ def test_deflation_falls_as_trials_are_added():
 
 
 def test_without_other_ratios_the_spread_is_that_of_tracks_without_skill():
-    assert sharpe_spread([0.1, math.nan], 257) == pytest.approx(1 / 16)
-    assert sharpe_spread([0.1, 0.3], 257) == pytest.approx(math.sqrt(0.02))
+    assert hurdle_of(2, [0.1, math.nan], 257) == pytest.approx(expected_best(2, 1 / 16))
+    assert hurdle_of(2, [0.1, 0.3], 257) == pytest.approx(expected_best(2, math.sqrt(0.02)))
+
+
+def test_alike_ratios_do_not_lower_the_hurdle_of_trials_without_any():
+    alone = hurdle_of(99, [0.1], 257)
+    assert hurdle_of(100, [0.1, 0.1001], 257) == pytest.approx(alone)
+    assert hurdle_of(2, [0.1, 0.1001], 257) < alone / 1000
+    # Ratios that spread wider than noise decide by the count of all.
+    assert hurdle_of(100, [-0.3, 0.1, 0.4], 257) == pytest.approx(
+        expected_best(100, np.std([-0.3, 0.1, 0.4], ddof=1))
+    )
+    assert hurdle_of(1, [0.1], 257) == hurdle_of(1, [math.nan], 257) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("groups", "copies", "unknown"),
+    # The best alone, or its near-copy too; copies beside a few that left nothing; no copies.
+    [(1, 1, 99), (1, 2, 98), (1, 2, 1), (1, 180, 20), (5, 20, 10), (10, 1, 10), (1, 50, 0)],
+)
+def test_the_best_of_a_search_is_not_significant_when_few_ratios_are_known(groups, copies, unknown):
+    found = forgotten = 0
+    for seed in range(WORLDS):
+        rng = np.random.default_rng(seed)
+        drawn = np.sort(rng.normal(0, 1 / 16, groups + unknown))[::-1]
+        # Those with returns are the best, and by chance some others.
+        kept = np.append(drawn[0], rng.choice(drawn[1:], groups - 1, replace=False))
+        known = np.repeat(kept, copies) + rng.normal(0, 1e-4, groups * copies)
+        own, trials = Track(257, known.max(), 0.0, 3.0), known.size + unknown
+        found += probabilistic_sharpe(own, hurdle_of(trials, known, 257)) > 0.95
+        spread = np.std(known, ddof=1) if known.size > 1 else 1 / 16
+        forgotten += probabilistic_sharpe(own, expected_best(trials, spread)) > 0.95
+    assert found / WORLDS <= 0.05 + BOUND
+    if (groups, copies, unknown) == (1, 2, 98):
+        assert forgotten / WORLDS > 0.9, "the spread of the known ratios alone would do"
 
 
 @pytest.mark.parametrize("kind", ["normal", "fat", "skewed"])
@@ -135,7 +168,7 @@ def test_the_best_of_noise_is_significant_without_deflation_and_not_with_it(
     before = after = 0
     for seed in range(WORLDS):
         own, sharpes = chosen(best_of(seed, trials, shared=shared))
-        hurdle = expected_best(trials, sharpe_spread(sharpes, own.sessions))
+        hurdle = hurdle_of(trials, sharpes, own.sessions)
         before += probabilistic_sharpe(own, 0.0) > 0.95
         after += probabilistic_sharpe(own, hurdle) > 0.95
     assert before / WORLDS > undeflated
@@ -148,7 +181,7 @@ def test_skill_among_noise_survives_deflation():
         returns = best_of(seed, 20, sessions=1000)
         returns[:, 3] += 0.003
         own, sharpes = chosen(returns)
-        hurdle = expected_best(20, sharpe_spread(sharpes, own.sessions))
+        hurdle = hurdle_of(20, sharpes, own.sessions)
         found += probabilistic_sharpe(own, hurdle) > 0.95
     assert found >= 40
 

@@ -42,9 +42,12 @@ def deflated(rows, net, equal=None):
 def test_one_trial_alone_is_not_deflated():
     net = draw(0, 0.001)
     found = deflated([], net)
+    assert [one["returns"] for one in found["sharpe"]] == ["excess", "net"]
     for one in found["sharpe"]:
         assert one["deflated"] == one["probabilistic"] == probabilistic_sharpe(track(net), 0.0)
         assert (one["trials"], one["groups"], one["hurdle"]) == (1, 1, 0.0)
+        assert "nothing had to be deflated" in one["sentence"]
+        assert "after deflation" not in one["sentence"]
     assert found["trials"]["sentence"].startswith("This is the only trial that the lake knows")
     assert found["overfitting"]["probability"] is None
     assert (
@@ -53,9 +56,10 @@ def test_one_trial_alone_is_not_deflated():
     )
 
 
-def test_the_count_is_that_of_all_trials_and_the_spread_that_of_their_ratios():
+def test_the_count_is_that_of_all_trials_and_the_spread_that_of_the_known_ratios():
     net = draw(0, 0.001)
-    peers = [draw(seed) for seed in (1, 2, 3)]
+    # Wider than noise, so that the known ratios decide and not the three unknown ones.
+    peers = [draw(1, 0.002), draw(2, -0.002), draw(3)]
     elsewhere = draw(4, sessions=300)
     rows = [row(f"p{n}", returns) for n, returns in enumerate(peers)]
     rows += [row("older", elsewhere, first=date(2010, 1, 4), last=date(2011, 3, 1))]
@@ -66,7 +70,7 @@ def test_the_count_is_that_of_all_trials_and_the_spread_that_of_their_ratios():
     }  # fmt: skip
     ratios = [r.mean() / r.std(ddof=1) for r in (*peers, net, elsewhere)]
     hurdle = expected_best(8, np.std(ratios, ddof=1))
-    one = found["sharpe"][0]
+    one = found["sharpe"][1]
     assert one["hurdle"] == pytest.approx(hurdle * math.sqrt(252))
     assert one["deflated"] == pytest.approx(probabilistic_sharpe(track(net), hurdle))
     # All move apart from each other, or cannot be set beside the others.
@@ -77,7 +81,7 @@ def test_the_count_is_that_of_all_trials_and_the_spread_that_of_their_ratios():
 def test_copies_count_but_are_one_group():
     net = draw(0, 0.001)
     rows = [row(f"c{seed}", net + draw(seed) * 0.1) for seed in range(1, 10)]
-    one = deflated(rows, net)["sharpe"][0]
+    one = deflated(rows, net)["sharpe"][1]
     assert (one["trials"], one["groups"]) == (10, 1)
     assert one["group_deflated"] == one["probabilistic"]
     assert one["deflated"] < one["group_deflated"]
@@ -86,7 +90,7 @@ def test_copies_count_but_are_one_group():
 def test_more_trials_deflate_more_even_those_without_returns():
     net = draw(0, 0.001)
     found = [
-        deflated([row(f"k{n}", status="started") for n in range(killed)], net)["sharpe"][0]
+        deflated([row(f"k{n}", status="started") for n in range(killed)], net)["sharpe"][1]
         for killed in (0, 1, 5, 50, 500)
     ]
     values = [one["deflated"] for one in found]
@@ -101,7 +105,7 @@ def test_a_rising_market_is_taken_off_in_the_excess():
     net = market + draw(1) * 0.1
     peers = [row(f"p{seed}", market + draw(seed) * 0.1) for seed in range(2, 8)]
     stranger = row("stranger", market + draw(9) * 0.1, universe="other")
-    bare, excess = deflated([*peers, stranger], net, market)["sharpe"]
+    excess, bare = deflated([*peers, stranger], net, market)["sharpe"]
     assert bare["significant"]
     assert not excess["significant"]
     assert excess["sharpe"] == pytest.approx(
@@ -112,15 +116,40 @@ def test_a_rising_market_is_taken_off_in_the_excess():
     assert (excess["trials"], excess["groups"]) == (8, 8)
 
 
+def test_the_excess_of_another_universe_is_never_compared():
+    net = draw(0, 0.001)
+    excess, bare = deflated([row("stranger", net + draw(1) * 0.01, universe="other")], net)[
+        "sharpe"
+    ]
+    assert (bare["groups"], excess["groups"]) == (1, 2)
+    # Its ratio is unknown, where the net one of a copy leaves nothing to deflate by.
+    hurdle = expected_best(2, 1 / math.sqrt(DAYS - 1)) * math.sqrt(252)
+    assert excess["hurdle"] == pytest.approx(hurdle)
+    assert bare["hurdle"] < hurdle / 10
+
+
+def test_a_near_copy_does_not_speak_for_a_search_without_returns():
+    net = draw(0, 0.001)
+    search = [row(f"tuned{n}", status="completed") for n in range(98)]
+    alone, beside = (
+        deflated([*search, *copies], net)["sharpe"][1]
+        for copies in ([], [row("copy", net + draw(1) * 0.01)])
+    )
+    assert (alone["trials"], beside["trials"]) == (99, 100)
+    assert beside["hurdle"] == pytest.approx(alone["hurdle"])
+    assert beside["group_hurdle"] == pytest.approx(alone["group_hurdle"])
+    assert beside["probabilistic"] > 0.95 > beside["deflated"]
+
+
 def test_a_longer_horizon_is_set_beside_by_its_first_sessions():
     net = draw(0)
     longer, shorter = np.append(net, draw(1)[:19]), net[:-4]
     found = deflated([row("h20", longer), row("h1", shorter)], net)
     assert found["trials"]["same_span"] == 3
-    assert found["sharpe"][0]["groups"] == 1
+    assert found["sharpe"][1]["groups"] == 1
     torn = deflated([row("torn", net[:300])], net)
     assert torn["trials"]["same_span"] == 1
-    assert torn["sharpe"][0]["groups"] == 2
+    assert torn["sharpe"][1]["groups"] == 2
 
 
 def test_overfitting_is_told_from_five_trials_over_the_span_on():
@@ -137,13 +166,13 @@ def test_a_portfolio_that_never_moved_has_no_ratio():
     found = deflated([row("p", draw(1))], still)
     assert all(math.isnan(one["deflated"]) for one in found["sharpe"])
     assert not any(one["significant"] for one in found["sharpe"])
-    assert found["sharpe"][0]["sentence"].startswith("The returns after costs do not move")
+    assert found["sharpe"][1]["sentence"].startswith("The returns after costs do not move")
 
 
 def test_a_ratio_below_the_hurdle_needs_an_endless_track():
     found = deflated([row("p", draw(1, 0.003))], draw(0, -0.001))
-    assert math.isinf(found["sharpe"][0]["needed_sessions"])
-    assert "no track record would show it" in found["sharpe"][0]["sentence"]
+    assert math.isinf(found["sharpe"][1]["needed_sessions"])
+    assert "no track record would show it" in found["sharpe"][1]["sentence"]
 
 
 def test_the_best_of_a_search_on_noise_is_significant_in_few_worlds():
@@ -157,7 +186,7 @@ def test_the_best_of_a_search_on_noise_is_significant_in_few_worlds():
         excess = tried - equal[:, None]
         best = int((excess.mean(axis=0) / excess.std(axis=0)).argmax())
         rest = [row(f"p{n}", tried[:, n]) for n in range(trials) if n != best]
-        one = deflated(rest, tried[:, best], equal)["sharpe"][1]
+        one = deflated(rest, tried[:, best], equal)["sharpe"][0]
         deflation += one["significant"]
         plain += one["probabilistic"] > 0.95
     assert plain / worlds > 0.2

@@ -126,6 +126,23 @@ def test_a_trial_counted_meanwhile_deflates_a_repeated_training_and_fits_nothing
     assert "2 trials are counted" in Path(again.outcome["report"]).read_text()
 
 
+def test_another_portfolio_is_another_trial_of_the_same_fits_and_a_refresh(copied, trained):
+    chosen = ("evaluation.portfolio.top_share=0.4", "evaluation.portfolio.rebalance_every=5")
+    before = read(copied, "trials")
+    again = run("train", copied, trained.config, TRAINED_TO, overrides=chosen)
+    assert again.state.is_completed(), again.state.message
+    made = sorted(name.split()[0] for name, cached in again.stages().items() if not cached)
+    assert made == ["bundle", "certify", "evaluate"]
+    assert "refresh" in again.state.message
+    assert _evaluation(copied)["significance"]["trials"]["count"] == 2
+    after = read(copied, "trials")
+    assert after.join(before, on="trial", how="semi").equals(before)
+    other = Lake(copied / "lake").every_row("trials").join(before, on="trial", how="anti")
+    assert other.sort("commit")["status"].to_list() == ["started", "completed"]
+    assert other["spec"].unique().to_list() == before["spec"].to_list()
+    assert other.sort("commit")["returns"][1].to_list() != before["returns"][0].to_list()
+
+
 def _evaluation(root):
     """The summary of the newest evaluation."""
     made = root.glob("artifacts/evaluation/*/summary.json")

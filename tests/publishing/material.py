@@ -68,7 +68,7 @@ def make_significance() -> dict[str, Any]:
             "sentence": "34 trials are counted, this one and all others known.",
         },
         "confidence": 0.95,
-        "sharpe": [sharpe_row("net", 0.31, 0.062), sharpe_row("excess", -0.18, 0.011)],
+        "sharpe": [sharpe_row("excess", -0.18, 0.011), sharpe_row("net", 0.31, 0.062)],
         "overfitting": {
             "probability": None, "trials": 3,
             "sentence": "The probability of overfitting is not computed: 3 trials have daily "

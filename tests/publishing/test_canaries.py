@@ -19,10 +19,7 @@ def test_recall_and_alarms_are_said_with_what_was_missed_and_on_which_code(chang
     assert re.search(f"{said}$", canaries_said(FOUND | changes, code))
 
 
-SEARCH = {
-    "code": "a", "canaries": ["x"], "worlds": 400, "searched": 20, "allowed": 0.0718,
-    "sound": 0.0025, "planted": 0.64,
-}  # fmt: skip
+SEARCH = {"best_of": "20 x", "forgetting": "y is forgotten", "sound": 0.0025, "planted": 0.64}
 
 
 @pytest.mark.parametrize(
@@ -38,4 +35,8 @@ SEARCH = {
     ],
 )
 def test_the_search_on_noise_is_said_with_what_its_level_allows(changes, code, said):
-    assert re.search(f"{said}$", selection_said({"selection": SEARCH | changes}, code))
+    part = {"code": "a", "worlds": 400, "allowed": 0.0718, "searches": [SEARCH, SEARCH | changes]}
+    found = selection_said({"selection": part}, code)
+    assert re.search(f"{said}$", found)
+    assert found.startswith("the best of 20 x is called significant in 0.2% of 400 worlds")
+    assert found.count("where y is forgotten (") == 2

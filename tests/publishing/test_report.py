@@ -522,6 +522,8 @@ def test_significance_stands_in_its_own_section_and_in_every_models_row(page: Pa
         assert any(told in text for text in page.text), told
     for figure in ("after costs", "above equal weight", "0.062", "0.011", "34", "1.41"):
         assert figure in page.text, figure
+    for told in ("These probabilities decide nothing", "whatever risk was taken for it"):
+        assert any(told in text for text in page.text), told
     # The network has no test against itself, every other model has one against the network.
     assert page.text.count("0.337") == 4
     assert page.text.count("0.612") == 4

@@ -16,7 +16,7 @@ RECIPE = {
     "network": {"cell": "gru", "hidden": 8},
     "training": {"epochs": 3, "learning_rate": 0.01, "seeds": [0, 1], "device": "auto"},
     "baselines": {"names": ["zero"]},
-    "evaluation": {"portfolio": {"commission_bps": 1.0}},
+    "evaluation": {"seed": 0, "portfolio": {"top_share": 0.2, "capacity": [1e6]}},
 }
 SYMBOLS = ("A", "B")
 WINDOWS = {
@@ -57,14 +57,30 @@ def test_the_span_of_a_trial_is_that_of_the_walk_forward_whatever_else_is_tested
         ("provider", {"kind": "files", "path": "x"}),
         ("universe.symbols", ["A", "B"]),
         ("quality.max_refused_total", 0.5),
-        ("training.seeds", [5]),
+        ("training.seeds", [1, 0]),
         ("training.device", "cuda"),
         ("baselines.names", ["zero", "ridge"]),
-        ("evaluation.portfolio", {"commission_bps": 9.0}),
+        ("evaluation.seed", 7),
+        ("evaluation.portfolio", {"top_share": 0.2, "capacity": [1e6, 1e9]}),
     ],
 )
-def test_what_shapes_no_forecast_makes_no_other_trial(path, value):
+def test_what_changes_no_returns_makes_no_other_trial(path, value):
     assert trial(changed(path, value))["trial"] == trial()["trial"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        ("training.seeds", [5]),
+        ("training.seeds", [0, 1, 2]),
+        ("evaluation.portfolio", {"top_share": 0.4, "capacity": [1e6]}),
+        ("evaluation.portfolio", {"top_share": 0.2, "rebalance_every": 5, "capacity": [1e6]}),
+    ],
+)
+def test_other_seeds_and_portfolios_are_other_trials_of_the_same_specification(path, value):
+    other = trial(changed(path, value))
+    assert other["trial"] != trial()["trial"]
+    assert other["spec"] == trial()["spec"] == specification(changed(path, value))
 
 
 @pytest.mark.parametrize(
@@ -95,7 +111,6 @@ def test_another_universe_is_another_trial_and_later_sessions_are_not():
 def test_a_specification_is_that_of_its_trials_whatever_the_universe():
     digest = specification(RECIPE)
     assert digest == trial()["spec"] == trial(symbols=("A", "B", "C"))["spec"]
-    assert specification(changed("training.seeds", [5])) == digest
     assert specification(changed("network.hidden", 16)) != digest
 
 

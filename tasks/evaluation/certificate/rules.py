@@ -107,7 +107,10 @@ def survivor_leaks(left_out: pl.DataFrame, spells: pl.DataFrame) -> Iterator[str
 
 
 def counting_leaks(
-    counted: pl.DataFrame, fitted: Mapping[str, datetime], since: datetime | None = None
+    counted: pl.DataFrame,
+    fitted: Mapping[str, datetime],
+    since: datetime | None = None,
+    first: datetime | None = None,
 ) -> Iterator[str | None]:
     """Tries of every fit whether its trial had been counted before.
 
@@ -116,17 +119,21 @@ def counting_leaks(
         fitted: by a fit's name, the instant at which it was finished.
         since: when the run that counted the trial began. Fits from before are those of an earlier
             trial that comes to the same fits. None takes all fits for this trial's.
+        first: when the first trial of the same specification on the same universe was counted.
+            Another portfolio trades the same fits, and other seeds may share some: they may be
+            that trial's. None where this trial is the first.
     """
     started = counted.filter(status="started")
     if started.is_empty():
         yield "the trial of this run is not in the table `trials`"
         return
-    first = started.sort("commit").row(0, named=True)
-    done = counted.filter(pl.col("status") != "started", pl.col("commit") < first["commit"])
+    own = started.sort("commit").row(0, named=True)
+    done = counted.filter(pl.col("status") != "started", pl.col("commit") < own["commit"])
     yield None if done.is_empty() else "the trial was completed before it was counted"
-    at: datetime = first["committed_at"] or datetime.max.replace(tzinfo=UTC)
+    at: datetime = own["committed_at"] or datetime.max.replace(tzinfo=UTC)
+    earliest = at if first is None else min(at, first)
     for name, when in fitted.items():
-        late = when < at and (since is None or when >= since)
+        late = when < earliest and (since is None or when >= since)
         yield (
             f"{name} was finished at {when}, before its trial was counted at {at}" if late else None
         )

@@ -178,3 +178,11 @@ def test_fits_of_an_earlier_run_are_not_of_the_trial_that_takes_them():
     fits = {"fold 0": minutes(2)}
     assert not leaks(counting_leaks(rows, fits, since=minutes(4)))
     assert len(leaks(counting_leaks(rows, fits, since=minutes(1)))) == 1
+
+
+def test_fits_of_an_earlier_trial_of_the_specification_are_taken_and_earlier_ones_are_not():
+    rows = counted(("started", 1, minutes(6)))
+    fits = {"fold 0": minutes(2)}
+    assert not leaks(counting_leaks(rows, fits, first=minutes(1)))
+    assert len(leaks(counting_leaks(rows, fits, first=minutes(3)))) == 1
+    assert len(leaks(counting_leaks(rows, fits, first=minutes(6)))) == 1

@@ -156,6 +156,7 @@ def train(
         unread=all_bars.filter(~pl.col("symbol").is_in(used.implode())).select("symbol", "date"),
         counted=lake.every_row("trials").select("status", "commit", "committed_at"),
         fitted=fitted,
+        first_counted=None,
         began=None,
         device=CPU,
         seed=seed,

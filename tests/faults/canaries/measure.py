@@ -52,18 +52,26 @@ def noticed(name: str, certificate: Certificate) -> bool:
 
 def of_selection() -> dict[str, object]:
     """The section on the search among many trials: shares of worlds called significant."""
-    sound = selection.share_called_significant()
-    with pytest.MonkeyPatch.context() as patch:
-        selection.best_of_many_without_deflation(patch)
-        planted = selection.share_called_significant()
+    searches = []
+    for search in selection.SEARCHES:
+        sound = search.share_called_significant()
+        with pytest.MonkeyPatch.context() as patch:
+            search.defect(patch)
+            planted = search.share_called_significant()
+        searches.append(
+            {
+                "canary": search.defect.__name__,
+                "best_of": f"{len(selection.SETTINGS)} {search.best_of}",
+                "forgetting": search.forgetting,
+                "sound": sound,
+                "planted": planted,
+            }
+        )
     return {
         "code": selection_code_now(),
-        "canaries": [selection.best_of_many_without_deflation.__name__],
         "worlds": selection.WORLDS,
-        "searched": selection.SEARCHED,
         "allowed": round(selection.ALLOWED, 4),
-        "sound": sound,
-        "planted": planted,
+        "searches": searches,
     }
 
 

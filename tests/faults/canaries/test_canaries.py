@@ -160,10 +160,17 @@ def test_a_certificate_of_the_same_run_is_the_same(tmp_path):
     assert certify(run).record() == certify(run).record()
 
 
-def test_a_search_on_noise_finds_something_no_more_often_than_the_level_allows():
-    assert selection.share_called_significant() <= selection.ALLOWED
+each_search = pytest.mark.parametrize(
+    "search", selection.SEARCHES, ids=[search.defect.__name__ for search in selection.SEARCHES]
+)
 
 
-def test_forgetting_the_count_of_trials_is_noticed(monkeypatch):
-    selection.best_of_many_without_deflation(monkeypatch)
-    assert selection.share_called_significant() > selection.ALLOWED
+@each_search
+def test_a_search_on_noise_finds_something_no_more_often_than_the_level_allows(search):
+    assert search.share_called_significant() <= selection.ALLOWED
+
+
+@each_search
+def test_a_search_that_is_not_counted_is_noticed(search, monkeypatch):
+    search.defect(monkeypatch)
+    assert search.share_called_significant() > selection.ALLOWED
