@@ -165,10 +165,11 @@ def _counted(count: int, shared: int, elsewhere: int, groups: int) -> str:
             "tried and not counted there would be."
         )
     with_returns = 1 + shared + elsewhere
+    apart = "1 group" if groups == 1 else f"{groups} groups"
     return (
         f"{count} trials are counted, this one and all others known; {with_returns} of them have "
-        f"daily returns, {1 + shared} over this span. By their returns they are {groups} groups, "
-        "a trial that cannot be compared being one of its own. The count decides, not the groups."
+        f"daily returns, {1 + shared} over this span. By their returns they are {apart}, a "
+        "trial that cannot be compared being one of its own. The count decides, not the groups."
     )
 
 

@@ -19,13 +19,13 @@ from tasks.evaluation.significance import DieboldMariano, Interval
 RULE = (
     "One-sided at {alpha:.3g} %, declared beforehand. edge: the Diebold-Mariano test (Harvey's "
     "correction, {lags} lags, fixed smoothing) on the mean squared error of each date against the "
-    "zero forecast rejects, and the lower bound of the {ic_kind} (Student's t, standard error from "
+    "zero forecast rejects, and the lower bound of the {ic} (Student's t, standard error from "
     "resampled dates) is above 0. worse than zero: the test rejects the other way. no edge: "
     "anything else."
 )
 RULE_BY_IC = (
     "One-sided at {alpha:.3g} %, declared beforehand. The head has no mean, so that its errors "
-    "cannot be held against forecasting zero: the {ic_kind} alone decides, by Student's t over its "
+    "cannot be held against forecasting zero: the {ic} alone decides, by Student's t over its "
     "standard error from resampled dates. edge: its lower bound is above 0. worse than zero: its "
     "upper bound is below 0. no edge: anything else."
 )
@@ -49,7 +49,7 @@ def verdict(
     return {
         "label": found,
         "sentence": _sentence(found, test, ic, IC_NAMES[ic_kind], dates),
-        "rule": RULE.format(alpha=100 * alpha, lags=lags, ic_kind=ic_kind),
+        "rule": RULE.format(alpha=100 * alpha, lags=lags, ic=IC_NAMES[ic_kind]),
         "dm_statistic": test.statistic,
         "dm_p_better": test.p_better,
         "dm_p_worse": test.p_worse,
@@ -70,7 +70,7 @@ def verdict_by_ic(ic: Interval, ic_kind: IcKind, alpha: float, dates: int) -> di
         "label": found,
         "sentence": f"{found.capitalize()}, by the {name} alone, as the head forecasts no mean: "
         f"on {dates} dates {skill}.",
-        "rule": RULE_BY_IC.format(alpha=100 * alpha, ic_kind=ic_kind),
+        "rule": RULE_BY_IC.format(alpha=100 * alpha, ic=name),
         "dm_statistic": math.nan,
         "dm_p_better": math.nan,
         "dm_p_worse": math.nan,

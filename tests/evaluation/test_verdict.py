@@ -52,7 +52,7 @@ def test_a_head_without_a_mean_is_judged_by_its_ic_and_the_verdict_says_so(ic, e
     assert section["label"] == expected
     assert section["sentence"].lower().startswith(f"{expected}, by the ic alone")
     assert "nan" not in section["sentence"]
-    assert "the ic alone decides" in section["rule"]
+    assert "the IC alone decides" in section["rule"]
 
 
 def grid(model, target):
