@@ -210,7 +210,7 @@ def test_there_is_a_tile_for_equal_weight_and_for_a_benchmark_only_where_there_i
     assert "benchmark" not in tiles(told)
     text = " ".join(told.text)
     assert "returns on equal weight's, as there is no benchmark" in text
-    assert "Really above equal weight 0.011 probability by the Sharpe ratio, deflated" in text
+    assert "Earned more than equal weight 0.011 probability, deflated, whatever the risk" in text
 
 
 def test_an_evaluation_from_before_still_reads(summary, evaluated):
