@@ -372,7 +372,6 @@ def test_an_evaluation_from_before_scores_and_significance_is_read_too():
     assert made.trials == 1
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("measure", "names"), [("loss", 5), ("ic", 25), ("ic", 5)])
 def test_of_equal_procedures_a_challenger_passes_as_rarely_as_the_level_says(measure, names):
     worlds, horizon, dates = 400, 5, 250
