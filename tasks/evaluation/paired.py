@@ -19,9 +19,8 @@ from scipy.stats import t as student_t
 
 from tasks.evaluation.aligned import Scored, score_grid
 from tasks.evaluation.metrics import FloatArray, ratio_over_dates
-from tasks.evaluation.scores import DateScores, ic_over_dates, score_dates
+from tasks.evaluation.scores import DateScores, block_share, ic_over_dates, score_dates
 from tasks.evaluation.significance import (
-    dependence_length,
     resample_dates,
     resampled_freedom,
     standard_error,
@@ -102,12 +101,11 @@ def compare(
     dates = scored.dates.len()
     weights = resample_dates(dates, horizon, spec.bootstrap_samples, spec.seed)
     draws = _gains(models[_CANDIDATE], models[_CHAMPION], scored, weights, measure)
-    share = dependence_length(dates, horizon) / dates
     kind: Measure = "loss" if measure == "loss" else scored.ic_kind
     error = standard_error(draws)
     # Neither without the other: some resamples of constant forecasts have no IC.
     gain = float(draws[0]) if math.isfinite(error) else math.nan
-    return Paired(kind, gain, error, resampled_freedom(share))
+    return Paired(kind, gain, error, resampled_freedom(block_share(scored, weights, horizon)))
 
 
 def _gains(

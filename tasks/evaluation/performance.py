@@ -7,6 +7,7 @@ year; Sharpe and Sortino subtract no riskless rate.
 import math
 
 import numpy as np
+import numpy.typing as npt
 
 from tasks.evaluation.metrics import FloatArray, divide, mean_over_dates
 
@@ -15,8 +16,22 @@ SESSIONS_PER_YEAR = 252
 
 def simple_returns(equity: FloatArray) -> FloatArray:
     """Returns the change of equity over each session [D - 1]; 0 from the day of ruin on."""
-    alive = np.minimum.accumulate(equity)[:-1] > 0.0
+    alive = alive_before(equity)
     return np.where(alive, equity[1:] / np.where(alive, equity[:-1], 1.0) - 1.0, 0.0)
+
+
+def over_equity(amounts: FloatArray, equity: FloatArray) -> FloatArray:
+    """Returns amounts of sessions [..., D - 1] over the equity [D] of the close before.
+
+    They are 0 from the day of ruin on.
+    """
+    alive = alive_before(equity)
+    return np.where(alive, amounts / np.where(alive, equity[:-1], 1.0), 0.0)
+
+
+def alive_before(equity: FloatArray) -> npt.NDArray[np.bool_]:
+    """Returns whether equity [D] was above 0 at every close before a session [D - 1]."""
+    return np.asarray(np.minimum.accumulate(equity)[:-1] > 0.0)
 
 
 def wealth(returns: FloatArray) -> FloatArray:

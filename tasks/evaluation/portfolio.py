@@ -236,7 +236,7 @@ def _returns(market: Market) -> FloatArray:
 
 
 def _rules(mode: Mode, spec: PortfolioSpec, horizon: int) -> kernel.Rules:
-    every = spec.rebalance_every or horizon
+    every, tranches = spec.rebalancing(horizon)
     target = spec.volatility_target
     return kernel.Rules(
         mode=get_args(Mode).index(mode),
@@ -249,7 +249,7 @@ def _rules(mode: Mode, spec: PortfolioSpec, horizon: int) -> kernel.Rules:
         volatility_target=target / math.sqrt(SESSIONS_PER_YEAR) if target else math.inf,
         volatility_sessions=VOLATILITY_SESSIONS,
         every=every,
-        tranches=every if spec.staggered else 1,
+        tranches=tranches,
         commission=spec.commission_bps / 1e4,
         spread=spec.spread_bps / 1e4,
         impact=spec.impact,

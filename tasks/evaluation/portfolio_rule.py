@@ -31,10 +31,10 @@ def _held(spec: PortfolioSpec) -> str:
 
 
 def _timed(spec: PortfolioSpec, horizon: int) -> str:
-    every = spec.rebalance_every or horizon
+    every, tranches = spec.rebalancing(horizon)
     sessions = "session" if every == 1 else f"{every} sessions"
-    if spec.staggered and every > 1:
-        return f"Rebalanced every {sessions}, in {every} tranches a session apart."
+    if tranches > 1:
+        return f"Rebalanced every {sessions}, in {tranches} tranches a session apart."
     return f"Rebalanced every {sessions}, all at once."
 
 

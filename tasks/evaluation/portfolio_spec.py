@@ -117,3 +117,8 @@ class PortfolioSpec(BaseModel):
         (1e5, 1e6, 1e7, 1e8, 1e9, 1e10),
         description="Capitals of the capacity curve, ascending, in currency units; empty for none.",
     )
+
+    def rebalancing(self, horizon: int) -> tuple[int, int]:
+        """Returns the sessions between two rebalances, and the tranches of the capital."""
+        every = self.rebalance_every or horizon
+        return every, every if self.staggered else 1

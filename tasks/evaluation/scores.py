@@ -101,12 +101,19 @@ def ic_interval(
     return t_interval(draws, block_share(scored, weights, horizon), confidence)
 
 
+def rank_ic_interval(
+    scores: DateScores, scored: Scored, weights: FloatArray, horizon: int, confidence: float
+) -> Interval:
+    """Returns the same of the ranks."""
+    draws = rank_ic_over_dates(scores, scored, weights)
+    return t_interval(draws, block_share(scored, weights, horizon), confidence)
+
+
 def model_row(
     scores: DateScores, scored: Scored, weights: FloatArray, horizon: int, confidence: float
 ) -> dict[str, Any]:
     """Returns a model's row of the summary, intervals from the resampled dates."""
     ic = ic_interval(scores, scored, weights, horizon, confidence)
-    rank_ic = rank_ic_over_dates(scores, scored, weights)
     mse = ratio_over_dates(scores.squared_error, scores.squared_error_zero, weights)
     mae = ratio_over_dates(scores.absolute_error, scores.absolute_error_zero, weights)
     coverage = pinball_loss = None
@@ -117,7 +124,7 @@ def model_row(
         "name": scores.model.name,
         "role": scores.model.role,
         "ic": ic,
-        "rank_ic": t_interval(rank_ic, block_share(scored, weights, horizon), confidence),
+        "rank_ic": rank_ic_interval(scores, scored, weights, horizon, confidence),
         "mse_ratio": interval(mse, confidence),
         "mae_ratio": interval(mae, confidence),
         "directional_accuracy": interval(mean_over_dates(scores.hits, weights), confidence),

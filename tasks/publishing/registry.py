@@ -16,7 +16,7 @@ champions whose gate is `ungated`.
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -261,10 +261,9 @@ def _standing(known: list[Entry]) -> Entry | None:
 
 
 def _entry(row: dict[str, Any]) -> Entry:
+    plain = (f.name for f in fields(Entry) if f.name not in ("bundle", "evidence"))
     return Entry(
-        **{
-            k: row[k] for k in ("name", "model", "event", "gate", "cutoff", "label_end", "known_at")
-        },
+        **{name: row[name] for name in plain},
         bundle=Artifact.model_validate_json(row["bundle"]),
         evidence=json.loads(row["evidence"]),
     )

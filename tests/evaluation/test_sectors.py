@@ -9,7 +9,7 @@ import pytest
 from scipy.stats import pearsonr, spearmanr
 
 from tasks.evaluation.aligned import traded_market
-from tasks.evaluation.earned.sectors import contributions, earned_by_sector, name_gains
+from tasks.evaluation.earned.sectors import contributions, earned_by_sector, last_prices, name_gains
 from tasks.evaluation.evaluate import evaluate
 from tasks.evaluation.performance import simple_returns
 from tasks.evaluation.portfolio import Market, simulate
@@ -167,14 +167,15 @@ def test_gains_of_sectors_and_interest_add_up_to_the_gain_of_every_portfolio():
         signal, market, mode, spec, horizon = random_case(seed)
         market = replace(market, sector_names=("Banks", "Energy"))
         ledger = simulate(signal, market, mode, spec, horizon)
-        gains = name_gains(ledger, market)
+        price = last_prices(market)
+        gains = name_gains(ledger, market, price)
         groups = Sectors(market.sector_names, market.sector).groups()
         sums = [gains[cells[1:]].sum() for _, cells in groups]
         whole = ledger.equity[-1] - spec.capital
         assert abs(sum(sums) + ledger.interest.sum() - whole) <= 1e-9 * spec.capital, seed
         paid = ledger.costs + ledger.written_off
         np.testing.assert_allclose(ledger.paid.sum(axis=1), paid, atol=1e-9 * spec.capital)
-        added, interest = contributions(ledger, market)
+        added, interest = contributions(ledger, market, price)
         np.testing.assert_allclose(
             added.sum(axis=1) + interest, simple_returns(ledger.equity), atol=1e-9
         )
@@ -194,7 +195,7 @@ def test_a_gain_counts_for_the_sector_of_its_session_and_pays_its_own_costs():
     shares = 50 / 10 / 1.01  # What the commission leaves.
     np.testing.assert_allclose(ledger.paid[1], shares * 10 * 0.01)
     np.testing.assert_allclose(
-        name_gains(ledger, market),
+        name_gains(ledger, market, last_prices(market)),
         [[-shares * 0.1, -shares * 0.1], [10 * shares, 0], [20 * shares, 0], [0, 0]],
         atol=1e-12,
     )

@@ -7,6 +7,7 @@ import numpy as np
 
 from tasks.evaluation.column import Column
 from tasks.evaluation.metrics import FloatArray
+from tasks.evaluation.performance import alive_before, over_equity
 from tasks.evaluation.portfolio import Ledger
 
 
@@ -57,16 +58,11 @@ class Flows:
     @classmethod
     def of(cls, ledger: Ledger) -> "Flows":
         """Returns those of an account."""
-        before = ledger.equity[:-1]
-        alive = np.minimum.accumulate(before) > 0.0
         amounts = [f.name for f in fields(cls) if f.name not in ("gross_exposure", "turnover")]
         return cls(
             gross_exposure=ledger.gross_exposure[1:],
-            turnover=np.where(alive, ledger.turnover[1:], 0.0),
-            **{
-                name: np.where(alive, getattr(ledger, name)[1:] / np.where(alive, before, 1.0), 0.0)
-                for name in amounts
-            },
+            turnover=np.where(alive_before(ledger.equity), ledger.turnover[1:], 0.0),
+            **{name: over_equity(getattr(ledger, name)[1:], ledger.equity) for name in amounts},
         )
 
 

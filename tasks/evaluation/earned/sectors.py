@@ -13,7 +13,7 @@ from itertools import chain
 import numpy as np
 
 from tasks.evaluation.metrics import FloatArray, mean_over_dates
-from tasks.evaluation.performance import SESSIONS_PER_YEAR
+from tasks.evaluation.performance import SESSIONS_PER_YEAR, over_equity
 from tasks.evaluation.portfolio import Ledger, Market
 from tasks.evaluation.sectors import Sectors
 from tasks.evaluation.significance import Resamples, interval
@@ -29,24 +29,26 @@ def last_prices(market: Market) -> FloatArray:
     return np.nan_to_num(newest)
 
 
-def name_gains(ledger: Ledger, market: Market) -> FloatArray:
-    """Returns what each name gained after its costs from close to close [D - 1, S], in currency."""
-    price = last_prices(market)
+def name_gains(ledger: Ledger, market: Market, price: FloatArray) -> FloatArray:
+    """Returns what each name gained after its costs from close to close [D - 1, S], in currency.
+
+    `price` is that of `last_prices`.
+    """
     # Who is paid out has no open.
     traded_at = np.where(np.isfinite(market.open), market.open, price)[1:]
     traded = np.diff(ledger.shares, axis=0) * traded_at
     return np.diff(ledger.shares * price, axis=0) - traded - ledger.paid[1:]
 
 
-def contributions(ledger: Ledger, market: Market) -> tuple[FloatArray, FloatArray]:
+def contributions(
+    ledger: Ledger, market: Market, price: FloatArray
+) -> tuple[FloatArray, FloatArray]:
     """Returns the gains of the names [D - 1, S] and the interest [D - 1] over the equity before.
 
     Together they are the simple returns: 0 from the day of ruin on.
     """
-    equity = ledger.equity[:-1]
-    alive = np.minimum.accumulate(equity) > 0.0
-    share = np.where(alive, 1.0 / np.where(alive, equity, 1.0), 0.0)
-    return name_gains(ledger, market) * share[:, None], ledger.interest[1:] * share
+    gains = over_equity(name_gains(ledger, market, price).T, ledger.equity).T
+    return gains, over_equity(ledger.interest[1:], ledger.equity)
 
 
 def earned_by_sector(
@@ -68,11 +70,12 @@ def earned_by_sector(
     groups = Sectors(market.sector_names, market.sector).groups()
     heads = [("sector", name) for name, _ in groups] + [("interest", None), ("all", None)]
     found: list[dict[str, object]] = [{"kind": kind, "name": name} for kind, name in heads]
+    price = last_prices(market)
     for portfolio in PORTFOLIOS:
         ledger = ledgers[portfolio]
-        gains, interest = contributions(ledger, market)
+        gains, interest = contributions(ledger, market, price)
         alive = ledger.equity > 0.0
-        held = ledger.shares[alive] * last_prices(market)[alive] / ledger.equity[alive, None]
+        held = ledger.shares[alive] * price[alive] / ledger.equity[alive, None]
         # One after another: each is as large as the market.
         parts = ((np.where(c[1:], gains, 0.0), np.where(c[alive], held, 0.0)) for _, c in groups)
         rest = (interest[:, None], np.zeros((1, 1))), (np.c_[gains, interest], held)

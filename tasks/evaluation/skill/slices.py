@@ -7,15 +7,9 @@ import polars as pl
 
 from tasks.evaluation.aligned import Scored
 from tasks.evaluation.metrics import FloatArray, mean_over_dates, ratio_over_dates
-from tasks.evaluation.scores import (
-    DateScores,
-    block_share,
-    ic_interval,
-    rank_ic_over_dates,
-    score_dates,
-)
+from tasks.evaluation.scores import DateScores, ic_interval, rank_ic_interval, score_dates
 from tasks.evaluation.sectors import Sectors
-from tasks.evaluation.significance import Interval, interval, t_interval
+from tasks.evaluation.significance import Interval, interval
 
 # A slice of fewer dates says nothing and is left out.
 LEAST_DATES = 20
@@ -131,11 +125,10 @@ def sector_slices(
 def _figures(
     scores: DateScores, scored: Scored, weights: FloatArray, horizon: int, confidence: float
 ) -> dict[str, Interval | None]:
-    ranks = rank_ic_over_dates(scores, scored, weights)
     errors = ratio_over_dates(scores.squared_error, scores.squared_error_zero, weights)
     return {
         "ic": ic_interval(scores, scored, weights, horizon, confidence),
-        "rank_ic": t_interval(ranks, block_share(scored, weights, horizon), confidence),
+        "rank_ic": rank_ic_interval(scores, scored, weights, horizon, confidence),
         "mse_ratio": interval(errors, confidence),
         "directional_accuracy": interval(mean_over_dates(scores.hits, weights), confidence),
     }
